@@ -1,0 +1,94 @@
+#include "common/arena.h"
+
+#include "common/assert.h"
+#include "common/checked.h"
+#include "common/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define CHUNK_MIN 1024u
+#define CHUNK_MAX (64u * 1024u)
+#define ALIGNMENT 16u
+
+struct arena_chunk {
+    struct arena_chunk *next;
+    size_t size;
+};
+#define CHUNK_HEADER ((sizeof(struct arena_chunk) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT)
+
+void arena_init(struct arena *arena, size_t cap) { *arena = (struct arena){.cap = cap}; }
+
+void arena_deinit(struct arena *arena)
+{
+    struct arena_chunk *chunk = arena->chunks;
+    while (chunk) {
+        struct arena_chunk *next = chunk->next;
+        mem_free(chunk);
+        chunk = next;
+    }
+    *arena = (struct arena){.cap = arena->cap};
+}
+
+static void grow(struct arena *arena, size_t size)
+{
+    size_t want = arena->chunks ? min_size(arena->chunks->size * 2, CHUNK_MAX) : CHUNK_MIN;
+    want = max_size(want, size);
+    struct arena_chunk *chunk = mem_alloc(CHUNK_HEADER + want);
+    chunk->next = arena->chunks;
+    chunk->size = want;
+    arena->chunks = chunk;
+    arena->at = (uint8_t *)chunk + CHUNK_HEADER;
+    arena->end = arena->at + want;
+}
+
+void *arena_try_alloc(struct arena *arena, size_t size)
+{
+    if (size > SIZE_MAX - ALIGNMENT) return NULL;
+    size_t padded = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (padded == 0) padded = ALIGNMENT;
+    if (padded > arena->cap - arena->used) return NULL;
+    if (padded > (size_t)(arena->end - arena->at)) grow(arena, padded);
+    void *pointer = arena->at;
+    arena->at += padded;
+    arena->used += padded;
+    return pointer;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    void *pointer = arena_try_alloc(arena, size);
+    ASSERT(pointer != NULL);
+    return pointer;
+}
+
+void *arena_calloc(struct arena *arena, size_t count, size_t size)
+{
+    size_t total = 0;
+    bool fits = checked_mul_size(count, size, &total);
+    ASSERT(fits);
+    return arena_alloc(arena, total);
+}
+
+struct slice arena_copy(struct arena *arena, struct slice bytes)
+{
+    if (slice_is_null(bytes)) return SLICE_NULL;
+    uint8_t *copy = arena_alloc(arena, bytes.n);
+    if (bytes.n) memcpy(copy, bytes.p, bytes.n);
+    return slice_make(copy, bytes.n);
+}
+
+struct slice arena_printf(struct arena *arena, const char *format, ...)
+{
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    ASSERT(length >= 0);
+    char *text = arena_alloc(arena, (size_t)length + 1);
+    int written = vsnprintf(text, (size_t)length + 1, format, again);
+    ASSERT(written == length);
+    va_end(again);
+    va_end(arguments);
+    return slice_make(text, (size_t)length);
+}

@@ -1,0 +1,11 @@
+#include "common/assert.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void assert_failed(const char *expression, const char *file, int line, const char *function)
+{
+    fprintf(stderr, "skiff: assertion failed: %s, %s:%d in %s()\n", expression, file, line, function);
+    fflush(stderr);
+    abort();
+}

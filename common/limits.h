@@ -1,0 +1,36 @@
+/* Every bound of the system, with its reason.  A limit that is also a Kafka setting has its default in config.def. */
+#ifndef SKIFF_COMMON_LIMITS_H
+#define SKIFF_COMMON_LIMITS_H
+
+/* -- text -- */
+#define LOG_LINE_MAX 1024          /* a line a person can read; longer texts are cut */
+#define HOST_MAX 255               /* RFC 1035 */
+#define PATH_BYTES_MAX 4096        /* Linux PATH_MAX */
+#define TOPIC_NAME_MAX 249         /* Kafka's: leaves room for "-PARTITION" in a 255-byte directory name */
+#define CLIENT_ID_MAX 255          /* shown in logs and metrics; longer ones are cut */
+
+/* -- wire -- */
+#define FRAME_BYTES_MIN 8          /* api key, version, correlation id */
+#define ARRAY_COUNT_MAX 1000000    /* Kafka 4.4 reads no longer arrays */
+#define TAG_COUNT_MAX 10000        /* the same for tagged fields */
+#define DECODE_BUDGET_FACTOR 16    /* decoded structs may take this many times the bytes on the wire ... */
+#define DECODE_BUDGET_BASE 65536   /* ... plus this, so that small requests never fail */
+#define UNANSWERED_REQUESTS_MAX 64 /* per connection; idempotent producers keep 5, librdkafka pipelines more */
+#define FRAME_CHARGE_MIN 16384     /* smaller frames are not charged to the request memory budget */
+#define CONNECTION_READ_BYTES 65536 /* one read of a connection */
+
+/* -- cluster -- */
+#define VOTERS_MAX 15              /* a quorum beyond that only gets slower */
+#define REPLICAS_MAX 64            /* per partition */
+#define BROKERS_MAX 1000
+#define LISTENERS_MAX 16           /* per node */
+#define LOG_DIRS_MAX 64            /* per node */
+#define TOPIC_PARTITIONS_MAX 100000 /* per topic, and the cluster's design target */
+#define METADATA_RECORDS_PER_OPERATION_MAX 10000 /* as Kafka's controller: one request, one atomic append */
+
+/* -- replication -- */
+#define PRODUCER_BATCHES_KEPT 5    /* per producer and partition: Kafka clients keep at most 5 in flight */
+#define FETCH_SESSIONS_MAX 1000    /* Kafka's max.incremental.fetch.session.cache.slots */
+#define PRODUCER_ID_BLOCK 1000     /* ids that a broker takes from the controller at a time, as Kafka */
+
+#endif

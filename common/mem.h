@@ -1,0 +1,18 @@
+/* Heap memory.  Allocation never fails to its caller: what a stranger can make us allocate is bounded by limits and
+ * budgets at the edge (common/limits.h), so running out of memory inside is fatal.  Any thread. */
+#ifndef SKIFF_COMMON_MEM_H
+#define SKIFF_COMMON_MEM_H
+
+#include <stddef.h>
+
+/* Zeroed memory; never NULL, also for size 0. */
+void *mem_alloc(size_t size);
+void *mem_calloc(size_t count, size_t size);
+/* Grows or shrinks; bytes beyond the old size are not zeroed.  `pointer` may be NULL. */
+void *mem_realloc(void *pointer, size_t count, size_t size);
+void mem_free(void *pointer);
+/* A NUL-terminated copy of `size` bytes. */
+char *mem_strndup(const char *text, size_t size);
+char *mem_strdup(const char *text);
+
+#endif
