@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Runs one of Apache Kafka's own tools by the name it has in Kafka's bin/ (or by its class):
+#   tests/compat/kafka-tool.sh kafka-topics --bootstrap-server localhost:9092 --list
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/kafka-env.sh"
+
+class_of() {
+  case $1 in
+    kafka-topics) echo org.apache.kafka.tools.TopicCommand ;;
+    kafka-configs) echo kafka.admin.ConfigCommand ;;
+    kafka-console-producer) echo org.apache.kafka.tools.ConsoleProducer ;;
+    kafka-console-consumer) echo org.apache.kafka.tools.consumer.ConsoleConsumer ;;
+    kafka-producer-perf-test) echo org.apache.kafka.tools.ProducerPerformance ;;
+    kafka-metadata-quorum) echo org.apache.kafka.tools.MetadataQuorumCommand ;;
+    kafka-cluster) echo org.apache.kafka.tools.ClusterTool ;;
+    kafka-broker-api-versions) echo org.apache.kafka.tools.BrokerApiVersionsCommand ;;
+    kafka-dump-log) echo org.apache.kafka.tools.DumpLogSegments ;;
+    kafka-get-offsets) echo org.apache.kafka.tools.GetOffsetShell ;;
+    *.*) echo "$1" ;;
+    *) echo "kafka-tool.sh: no tool is called $1" >&2; exit 2 ;;
+  esac
+}
+
+[[ $# -gt 0 ]] || { sed -n '2,3p' "${BASH_SOURCE[0]}" | sed 's/^# *//' >&2; exit 2; }
+kafka_resolve
+class=$(class_of "$1")
+shift
+kafka_java -Xmx256M -XX:TieredStopAtLevel=1 "$class" "$@"
