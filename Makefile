@@ -167,14 +167,36 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(ARCHIVES) $(B)/libsim.a
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $< $(call GROUP,$(ARCHIVES) $(B)/libsim.a) $(LIBS) $(shell pkg-config --libs check 2>/dev/null || echo -lcheck -lsubunit -lrt -lm)
 unit: $(UNIT) ## build the unit tests
-check-unit: $(UNIT) ## run the unit tests
+check-unit: $(UNIT) ## run the unit tests (MODE=asan|tsan for sanitizers)
 	tests/run.sh $(UNIT)
+
+# Pieces by folder: tests/*/*.mk and deploy/*.mk add to CHECK_C (programs built with MODE), CHECK_RUN (scripts) and COMPAT_RUN.
+-include $(sort $(wildcard tests/*/*.mk deploy/*.mk))
+check-build: $(UNIT) $(CHECK_C)
+
+demo: ## install what is missing, build, run three nodes and kill the leader
+	@deploy/deps.sh demo
+	@$(MAKE) --no-print-directory demo-run
+demo-run: all $(DEMO_NEEDS)
+	@deploy/failover-demo.sh
+check: ## install what is missing, build, run the tests (the fast set)
+	@deploy/deps.sh tests
+	@$(MAKE) --no-print-directory MODE=release all $(CHECK_NEEDS)
+	@$(MAKE) --no-print-directory MODE=asan check-build
+	@$(MAKE) --no-print-directory MODE=asan check-run
+check-run:
+	@$(MAKE) --no-print-directory MODE=release check-purity
+	@tests/run.sh $(UNIT) $(CHECK_C) $(CHECK_RUN) $(COMPAT_RUN)
+deps: ## install the Debian packages that build and tests need
+	@deploy/deps.sh tests
 
 # ---- checks ----------------------------------------------------------------------------------------------------------
 check-purity: $(PURE_ARCHIVES) ## no I/O, clock, randomness or thread symbol below the purity line
 	tests/tidy/purity.sh $(PURE_ARCHIVES)
 check-headers: $(GEN_H) build/inc/.done ## every header compiles alone
 	tests/tidy/headers.sh "$(CC)" "$(BASE) $(WARN)"
+lint: check-headers check-purity ## static analysis: gcc -fanalyzer, clang-tidy, cppcheck; our own rules
+	tests/tidy/lint.sh
 format-check: ## clang-format would change nothing
 	clang-format --dry-run -Werror $(shell git ls-files '*.c' '*.h')
 
@@ -183,7 +205,6 @@ clean: ## remove build/
 	rm -rf build
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
-.PHONY: all clean help unit check-unit check-purity check-headers format-check
+.PHONY: all clean help unit demo demo-run check check-run check-build check-unit check-purity check-headers deps format-check lint
 
--include $(wildcard tests/*/*.mk deploy/*.mk)
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

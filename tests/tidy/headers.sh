@@ -12,7 +12,7 @@ layer() {
 }
 while read -r header; do
   n=$((n + 1))
-  echo "#include \"$header\"" | $cc $flags -D_GNU_SOURCE -x c -fsyntax-only -Ibuild/inc/"$(layer "$header")" -Ibuild/gen - || { echo "not self-sufficient: $header"; bad=1; }
+  echo "#include \"$header\"" | $cc $flags -D_GNU_SOURCE -x c -fsyntax-only -Ibuild/inc/"$(layer "$header")" -Wno-pedantic -Ibuild/gen - || { echo "not self-sufficient: $header"; bad=1; }
 done < <(git ls-files 'common/*.h' 'proto/*.h' 'controller/*.h' 'broker/*.h' 'tests/*.h')
 [ "$bad" = 0 ] && echo "headers: ok ($n)"
 exit "$bad"
