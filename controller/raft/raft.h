@@ -18,6 +18,7 @@
 #ifndef SKIFF_CONTROLLER_RAFT_RAFT_H
 #define SKIFF_CONTROLLER_RAFT_RAFT_H
 
+#include "common/attr.h"
 #include "common/buf.h"
 #include "common/err.h"
 #include "common/limits.h"
