@@ -109,7 +109,7 @@ write_config() { # NODE
 pid_of() { # NODE
   local pid line
   pid=$(cat "$dir/$1/pid" 2>/dev/null) && [[ -n $pid ]] || return 0
-  line=$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) || return 0
+  line=$(cat "/proc/$pid/cmdline" 2>/dev/null | tr '\0' ' ') || return 0
   [[ $line == *"$dir/$1/server.properties"* || $line == *local-cluster* ]] && echo "$pid"
   return 0
 }
@@ -121,7 +121,7 @@ launch() { # NODE
   echo $! >"$dir/$1/pid"
 }
 
-is_alive() { [[ -n $(tr -d '\0' 2>/dev/null <"/proc/$1/cmdline") ]] 2>/dev/null; } # a zombie has no command line
+is_alive() { [[ -n $(cat "/proc/$1/cmdline" 2>/dev/null | tr -d '\0') ]]; } # a zombie has no command line
 
 await_exit() { # PID SECONDS
   local deadline=$((SECONDS + $2))
