@@ -8,7 +8,11 @@ $(B)/failover-client: $(DEMO_OBJ) $(B)/libcommon.a
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $^ -lrdkafka -lcrypto -pthread
 
+DEMO_NEEDS += $(B)/failover-client $(B)/probe
+CHECK_NEEDS += $(B)/failover-client $(B)/probe
+
 # The checker's own test.
+CHECK_C += $(B)/test_verdict
 $(B)/test_verdict.o: tests/integration/test_verdict.c | build/inc/.done
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC $@")

@@ -68,8 +68,10 @@ static void file_open_next(struct lines *lines, struct lines_file *file)
     }
     const char *path = lines->paths[lines->next++];
     file->stream = fopen(path, "re");
-    if (lines->round == 0) (void)snprintf(key, sizeof key, "%s", path);
-    else (void)snprintf(key, sizeof key, "%s #%u", path, lines->round + 1);
+    if (lines->round == 0)
+        (void)snprintf(key, sizeof key, "%s", path);
+    else
+        (void)snprintf(key, sizeof key, "%s #%u", path, lines->round + 1);
     if (file->stream) file->key = mem_strdup(key);
 }
 

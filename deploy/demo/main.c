@@ -53,12 +53,15 @@ static bool run_command(struct stream *s, const char *command)
     if (strcmp(command, "await-acks") == 0) return stream_await_acks(s, AWAIT_TIMEOUT_MS);
     if (strncmp(command, "await-isr ", 10) == 0 && str_parse_i64(slice_str(command + 10), &members))
         return stream_await_isr(s, (int)members, AWAIT_TIMEOUT_MS);
-    if (strcmp(command, "mark") == 0) stream_mark(s);
-    else if (strcmp(command, "gaps") == 0) stream_print_gaps(s, stdout);
+    if (strcmp(command, "mark") == 0)
+        stream_mark(s);
+    else if (strcmp(command, "gaps") == 0)
+        stream_print_gaps(s, stdout);
     else if (strcmp(command, "counts") == 0) {
         print_counts(s, stdout);
         (void)printf("\n");
-    } else return false;
+    } else
+        return false;
     return true;
 }
 
@@ -85,20 +88,28 @@ static bool parse_count(const char *text, int64_t max, int64_t *out)
 
 static bool parse_options(int argc, char **argv, struct stream_options *o)
 {
-    static const struct option known[] = {{"bootstrap", 1, NULL, 'b'}, {"topic", 1, NULL, 't'},    {"partitions", 1, NULL, 'p'},
-                                          {"replicas", 1, NULL, 'r'},  {"min-insync", 1, NULL, 'm'}, {"lines", 1, NULL, 'n'},
-                                          {"rate", 1, NULL, 's'},      {NULL, 0, NULL, 0}};
+    static const struct option known[] = {
+        {"bootstrap", 1, NULL, 'b'},  {"topic", 1, NULL, 't'}, {"partitions", 1, NULL, 'p'}, {"replicas", 1, NULL, 'r'},
+        {"min-insync", 1, NULL, 'm'}, {"lines", 1, NULL, 'n'}, {"rate", 1, NULL, 's'},       {NULL, 0, NULL, 0}};
     *o = (struct stream_options){.partitions = 3, .replicas = 3, .min_insync = "2", .lines_min = 200000, .lines_per_s = 10000};
     int64_t number = 0;
     for (int c = getopt_long(argc, argv, "", known, NULL); c != -1; c = getopt_long(argc, argv, "", known, NULL)) {
-        if (c == 'b') o->bootstrap = optarg;
-        else if (c == 't') o->topic = optarg;
-        else if (c == 'm') o->min_insync = optarg;
-        else if (c == 'p' && parse_count(optarg, VERDICT_PARTITIONS_MAX, &number) && number > 0) o->partitions = (int32_t)number;
-        else if (c == 'r' && parse_count(optarg, 99, &number)) o->replicas = (int32_t)number;
-        else if (c == 'n' && parse_count(optarg, 100000000, &number)) o->lines_min = (uint64_t)number;
-        else if (c == 's' && parse_count(optarg, 100000000, &number)) o->lines_per_s = (uint64_t)number;
-        else return false;
+        if (c == 'b')
+            o->bootstrap = optarg;
+        else if (c == 't')
+            o->topic = optarg;
+        else if (c == 'm')
+            o->min_insync = optarg;
+        else if (c == 'p' && parse_count(optarg, VERDICT_PARTITIONS_MAX, &number) && number > 0)
+            o->partitions = (int32_t)number;
+        else if (c == 'r' && parse_count(optarg, 99, &number))
+            o->replicas = (int32_t)number;
+        else if (c == 'n' && parse_count(optarg, 100000000, &number))
+            o->lines_min = (uint64_t)number;
+        else if (c == 's' && parse_count(optarg, 100000000, &number))
+            o->lines_per_s = (uint64_t)number;
+        else
+            return false;
     }
     return o->bootstrap && o->topic && optind == argc;
 }

@@ -7,8 +7,12 @@ static rd_kafka_t *consumer_create(const struct stream *s)
 {
     char why[256];
     const char *const settings[][2] = {
-        {"bootstrap.servers", s->options.bootstrap}, {"group.id", "failover-demo"}, {"enable.auto.commit", "false"},
-        {"check.crcs", "true"}, {"auto.offset.reset", "error"}, {"log_level", "0"},
+        {"bootstrap.servers", s->options.bootstrap},
+        {"group.id", "failover-demo"},
+        {"enable.auto.commit", "false"},
+        {"check.crcs", "true"},
+        {"auto.offset.reset", "error"},
+        {"log_level", "0"},
     };
     return rd_kafka_new(RD_KAFKA_CONSUMER, stream_conf(settings, sizeof settings / sizeof *settings), why, sizeof why);
 }

@@ -44,8 +44,7 @@ rd_kafka_conf_t *stream_conf(const char *const settings[][2], size_t count)
 {
     char why[256];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    for (size_t i = 0; i < count; i++)
-        ASSERT(rd_kafka_conf_set(conf, settings[i][0], settings[i][1], why, sizeof why) == RD_KAFKA_CONF_OK);
+    for (size_t i = 0; i < count; i++) ASSERT(rd_kafka_conf_set(conf, settings[i][0], settings[i][1], why, sizeof why) == RD_KAFKA_CONF_OK);
     return conf;
 }
 
@@ -53,8 +52,12 @@ static rd_kafka_t *producer_create(struct stream *s)
 {
     char why[256];
     const char *const settings[][2] = {
-        {"bootstrap.servers", s->options.bootstrap}, {"enable.idempotence", "true"}, {"acks", "all"},
-        {"linger.ms", "5"}, {"message.timeout.ms", "300000"}, {"log_level", "0"},
+        {"bootstrap.servers", s->options.bootstrap},
+        {"enable.idempotence", "true"},
+        {"acks", "all"},
+        {"linger.ms", "5"},
+        {"message.timeout.ms", "300000"},
+        {"log_level", "0"},
     };
     rd_kafka_conf_t *conf = stream_conf(settings, sizeof settings / sizeof *settings);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
@@ -124,8 +127,10 @@ bool stream_describe(struct stream *s, FILE *out)
     for (int i = 0; i < topic->partition_cnt; i++) {
         const struct rd_kafka_metadata_partition *p = &topic->partitions[i];
         (void)fprintf(out, "Topic: %s  Partition: %d  Leader: ", topic->topic, p->id);
-        if (p->leader < 0) (void)fprintf(out, "none");
-        else (void)fprintf(out, "%d", p->leader);
+        if (p->leader < 0)
+            (void)fprintf(out, "none");
+        else
+            (void)fprintf(out, "%d", p->leader);
         print_ids(out, "Replicas", p->replicas, p->replica_cnt);
         print_ids(out, "Isr", p->isrs, p->isr_cnt);
         (void)fprintf(out, "\n");
@@ -345,7 +350,8 @@ static bool print_verdict(struct stream *s, enum reader_id reader, FILE *out)
     (void)fprintf(out, "%s: %llu keys, %llu sent, %llu acked, %llu read; ",
                   reader == READER_LIVE ? "read while it ran" : "read again from offset 0", (unsigned long long)r.keys,
                   (unsigned long long)r.sent, (unsigned long long)r.acked, (unsigned long long)r.read);
-    (void)fprintf(out, "lost %llu, duplicated %llu, out of order %llu, at another offset %llu, strange %llu, keys with another SHA-256 %llu\n",
+    (void)fprintf(out,
+                  "lost %llu, duplicated %llu, out of order %llu, at another offset %llu, strange %llu, keys with another SHA-256 %llu\n",
                   (unsigned long long)r.lost, (unsigned long long)r.duplicates, (unsigned long long)r.reordered,
                   (unsigned long long)r.misplaced, (unsigned long long)r.strangers, (unsigned long long)r.digests_bad);
     return ok;

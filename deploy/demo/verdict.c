@@ -94,8 +94,8 @@ void verdict_acked(struct verdict *v, uint32_t number, int32_t partition, int64_
     v->acked++;
 }
 
-void verdict_read(struct verdict *v, enum reader_id reader, uint32_t number, int32_t partition, int64_t offset,
-                  struct slice name, struct slice value)
+void verdict_read(struct verdict *v, enum reader_id reader, uint32_t number, int32_t partition, int64_t offset, struct slice name,
+                  struct slice value)
 {
     ASSERT(partition >= 0 && partition < VERDICT_PARTITIONS_MAX);
     v->readers[reader].read++;
@@ -106,10 +106,14 @@ void verdict_read(struct verdict *v, enum reader_id reader, uint32_t number, int
         v->readers[reader].strangers++;
         return;
     }
-    if (record->read[reader].partition >= 0) v->readers[reader].duplicates++;
-    else record->read[reader] = (struct verdict_place){.offset = offset, .partition = partition};
-    if (record->sequence < record->key->next[reader]) v->readers[reader].reordered++;
-    else record->key->next[reader] = record->sequence + 1;
+    if (record->read[reader].partition >= 0)
+        v->readers[reader].duplicates++;
+    else
+        record->read[reader] = (struct verdict_place){.offset = offset, .partition = partition};
+    if (record->sequence < record->key->next[reader])
+        v->readers[reader].reordered++;
+    else
+        record->key->next[reader] = record->sequence + 1;
     digest_line(record->key->output[reader], value);
 }
 
@@ -126,9 +130,12 @@ static bool same_digest(EVP_MD_CTX *input, EVP_MD_CTX *output)
 static void judge_record(const struct verdict_record *record, enum reader_id reader, struct verdict_result *result)
 {
     const struct verdict_place *acked = &record->acked, *read = &record->read[reader];
-    if (acked->partition < 0) result->unacked++;
-    else if (read->partition < 0) result->lost++;
-    else if (acked->partition != read->partition || acked->offset != read->offset) result->misplaced++;
+    if (acked->partition < 0)
+        result->unacked++;
+    else if (read->partition < 0)
+        result->lost++;
+    else if (acked->partition != read->partition || acked->offset != read->offset)
+        result->misplaced++;
 }
 
 bool verdict_judge(struct verdict *v, enum reader_id reader, struct verdict_result *result)
@@ -146,6 +153,6 @@ bool verdict_judge(struct verdict *v, enum reader_id reader, struct verdict_resu
     MAP_FOR_EACH (&v->keys, struct verdict_key, key)
         if (!same_digest(key->input, key->output[reader])) result->digests_bad++;
     return result->sent > 0 && result->sent == result->acked && result->acked == result->read && result->unacked == 0 &&
-           result->lost == 0 && result->misplaced == 0 && result->duplicates == 0 && result->reordered == 0 &&
-           result->strangers == 0 && result->digests_bad == 0;
+           result->lost == 0 && result->misplaced == 0 && result->duplicates == 0 && result->reordered == 0 && result->strangers == 0 &&
+           result->digests_bad == 0;
 }

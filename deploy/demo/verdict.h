@@ -30,13 +30,13 @@ struct verdict {
 /* All counts of faults are 0 in a clean run. */
 struct verdict_result {
     uint64_t keys, sent, acked, read;
-    uint64_t unacked;      /* sent, but the cluster never confirmed it */
-    uint64_t lost;         /* acknowledged, but not read */
-    uint64_t misplaced;    /* read at another place than acknowledged */
-    uint64_t duplicates;   /* read at a second offset */
-    uint64_t reordered;    /* read before an earlier record of its key, or at an offset already passed */
-    uint64_t strangers;    /* never sent, or with other bytes */
-    uint64_t digests_bad;  /* keys whose SHA-256 differs between input and output */
+    uint64_t unacked;     /* sent, but the cluster never confirmed it */
+    uint64_t lost;        /* acknowledged, but not read */
+    uint64_t misplaced;   /* read at another place than acknowledged */
+    uint64_t duplicates;  /* read at a second offset */
+    uint64_t reordered;   /* read before an earlier record of its key, or at an offset already passed */
+    uint64_t strangers;   /* never sent, or with other bytes */
+    uint64_t digests_bad; /* keys whose SHA-256 differs between input and output */
 };
 
 void verdict_init(struct verdict *v);
@@ -45,8 +45,8 @@ void verdict_deinit(struct verdict *v);
 uint32_t verdict_sent(struct verdict *v, struct slice key, struct slice value);
 void verdict_acked(struct verdict *v, uint32_t number, int32_t partition, int64_t offset);
 /* `number` is what the record's header says; UINT32_MAX when it has none. */
-void verdict_read(struct verdict *v, enum reader_id reader, uint32_t number, int32_t partition, int64_t offset,
-                  struct slice key, struct slice value);
+void verdict_read(struct verdict *v, enum reader_id reader, uint32_t number, int32_t partition, int64_t offset, struct slice key,
+                  struct slice value);
 /* What a reader that has read everything must have seen.  True when nothing is wrong.  Once for each reader: it closes the digests. */
 bool verdict_judge(struct verdict *v, enum reader_id reader, struct verdict_result *result);
 

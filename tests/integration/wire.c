@@ -39,8 +39,8 @@ static bool connect_to(struct wire *w, const struct addrinfo *to)
     int error = 0;
     socklen_t size = sizeof error;
     int on = 1;
-    if ((connect(w->fd, to->ai_addr, to->ai_addrlen) == 0 || errno == EINPROGRESS) &&
-        await(w->fd, POLLOUT, now_ms() + w->timeout_ms) && getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0) {
+    if ((connect(w->fd, to->ai_addr, to->ai_addrlen) == 0 || errno == EINPROGRESS) && await(w->fd, POLLOUT, now_ms() + w->timeout_ms) &&
+        getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0) {
         (void)setsockopt(w->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         return true;
     }
@@ -75,8 +75,10 @@ bool wire_send(struct wire *w, struct slice bytes)
     int64_t deadline_ms = now_ms() + w->timeout_ms;
     while (bytes.n > 0) {
         ssize_t n = send(w->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
-        if (n >= 0) bytes = slice_make(bytes.p + n, bytes.n - (size_t)n);
-        else if (errno != EINTR && (errno != EAGAIN || !await(w->fd, POLLOUT, deadline_ms))) return false;
+        if (n >= 0)
+            bytes = slice_make(bytes.p + n, bytes.n - (size_t)n);
+        else if (errno != EINTR && (errno != EAGAIN || !await(w->fd, POLLOUT, deadline_ms)))
+            return false;
     }
     return true;
 }
@@ -102,9 +104,12 @@ static enum wire_outcome receive_exactly(struct wire *w, uint8_t *to, size_t n, 
 {
     for (size_t got = 0; got < n;) {
         ssize_t r = recv(w->fd, to + got, n - got, 0);
-        if (r > 0) got += (size_t)r;
-        else if (r == 0 || (errno != EAGAIN && errno != EINTR)) return WIRE_CLOSED;
-        else if (errno == EAGAIN && !await(w->fd, POLLIN, deadline_ms)) return WIRE_SILENT;
+        if (r > 0)
+            got += (size_t)r;
+        else if (r == 0 || (errno != EAGAIN && errno != EINTR))
+            return WIRE_CLOSED;
+        else if (errno == EAGAIN && !await(w->fd, POLLIN, deadline_ms))
+            return WIRE_SILENT;
     }
     return WIRE_ANSWERED;
 }
@@ -122,8 +127,10 @@ enum wire_outcome wire_receive(struct wire *w, struct buf **frame)
     struct buf *got = buf_create(size);
     got->size = size;
     outcome = receive_exactly(w, got->data, size, deadline_ms);
-    if (outcome == WIRE_ANSWERED) *frame = got;
-    else buf_unref(got);
+    if (outcome == WIRE_ANSWERED)
+        *frame = got;
+    else
+        buf_unref(got);
     return outcome;
 }
 
