@@ -23,6 +23,7 @@ struct channel_call {
     void *user;
     /* the channel's: */
     struct channel *channel; /* NULL: not under way */
+    struct list_node node;
     struct env_timer timer;
     int32_t correlation_id;
 };
@@ -35,9 +36,9 @@ struct channel_handler {
     void *user;
 };
 
-/* Never fails at once. `client_id` is copied. */
+/* Never fails at once. `client_id` is copied. Answers are at most `frame_bytes_max` bytes. */
 struct channel *channel_open(struct env *env, const char *host, uint16_t port, const char *client_id, int64_t connect_timeout_us,
-                             const struct channel_handler *handler);
+                             int32_t frame_bytes_max, const struct channel_handler *handler);
 /* No callback any more, neither done() of its calls (which are idle again) nor on_closed(). */
 void channel_close(struct channel *channel);
 bool channel_is_connected(const struct channel *channel);

@@ -18,7 +18,7 @@
 #include "proto/assembler.h"
 
 struct connection;
-struct server;
+struct request_memory;
 
 /* ---- requests ------------------------------------------------------------------------------------------------------ */
 
@@ -42,10 +42,11 @@ struct request {
     void (*on_abandoned)(struct request *request);
     void *user; /* the handler's */
     /* the connection's: */
-    struct env_piece *answer;
+    struct env_piece *answer; /* kept until the answers before it have left */
     size_t answer_count;
-    int64_t charged; /* bytes of request memory */
-    bool is_answered;
+    struct request_memory *memory; /* that `charged` bytes came from */
+    int64_t charged;
+    bool is_finished, is_silent, ends_connection;
 };
 
 /* The answer: the pieces follow the correlation id (a flexible response header begins with its tagged fields). Takes the
@@ -96,7 +97,7 @@ struct server_handler {
 };
 
 /* Memory for frames above FRAME_CHARGE_MIN. A connection that does not get its next piece stops reading and waits in order.
- * The first in the queue may overdraw when all that is used is held by waiting connections' unfinished frames: so somebody
+ * The first in the queue may overdraw when all that is used is held by the unfinished frames of those who wait: so somebody
  * always gets on, and the excess is at most one frame. */
 struct request_memory {
     int64_t limit;
@@ -111,12 +112,13 @@ struct server {
     struct server_handler handler;
     struct request_memory memory;
     struct request_memory reserve; /* for connections between nodes: one frame at least */
-    struct list connections;       /* least recently active first */
+    struct list connections;
+    struct list ready;             /* connections that may go on with bytes they hold */
     struct list listeners;
     struct map addresses;          /* connections by peer address */
-    uint32_t connection_count;
-    uint64_t requests_total;
-    struct env_timer idle_timer;
+    uint32_t connection_count;     /* without those of protected listeners */
+    struct env_timer ready_timer;
+    struct env_timer sweep_timer;  /* idle and slow connections */
 };
 
 void server_init(struct server *server, struct env *env, const struct server_limits *limits, const struct server_handler *handler);

@@ -1,0 +1,65 @@
+/* What connection.c and server.c share; nobody else includes it. */
+#ifndef SKIFF_PROTO_CONNECTION_INTERNAL_H
+#define SKIFF_PROTO_CONNECTION_INTERNAL_H
+
+#include "proto/connection.h"
+
+struct server_listener {
+    struct list_node node;
+    struct server *server;
+    struct env_listener *socket; /* NULL: closed */
+    char *name;
+    bool is_protected;
+};
+
+struct server_address {
+    uint32_t connection_count;
+    struct slice key; /* text */
+    char text[];
+};
+
+struct connection {
+    struct list_node node;
+    struct list_node ready_node;
+    struct list_node waiting_node; /* in memory->waiting */
+    struct server *server;
+    const struct server_listener *listener;
+    struct server_address *address;
+    struct env_stream *stream; /* NULL: closed, freed as soon as nobody works on it */
+    struct assembler assembler;
+    struct request_memory *memory;
+    int64_t charged;       /* for the unfinished frame */
+    int64_t wanted;        /* while waiting: bytes more */
+    struct list requests;  /* in order of arrival; the first is not finished */
+    uint32_t request_count;
+    struct request *starting; /* inside on_request() */
+    struct request *blocking; /* nothing starts before it is finished or unblocked */
+    struct buf *held;      /* bytes that came when no request could start; reading is paused */
+    size_t held_at;
+    int64_t last_active_us;
+    int64_t frame_started_us;
+    bool is_output_full;
+    bool is_ending; /* closes when the answers are out; nothing starts any more */
+    bool is_pumping;
+    void *user;
+};
+
+void connection_open(struct server *server, struct server_listener *listener, struct server_address *address, struct env_stream *stream,
+                     int64_t now_us);
+/* Goes on with what it holds. */
+void connection_continue(struct connection *connection);
+/* One log line, then connection_close(). */
+void connection_refuse(struct connection *connection, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* The server's part of a connection's end. */
+void server_forget(struct connection *connection);
+/* connection_continue() in the next turn: never from inside the call that made it possible. */
+void server_make_ready(struct connection *connection);
+
+/* Charges the connection's unfinished frame up to `capacity` bytes; false: it waits in the queue. */
+NODISCARD bool memory_charge(struct connection *connection, int64_t capacity);
+void memory_release(struct request_memory *memory, int64_t bytes);
+/* Leaves the queue and gives back what the unfinished frame holds. */
+void memory_abandon(struct connection *connection);
+
+#endif
