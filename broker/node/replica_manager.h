@@ -1,0 +1,221 @@
+/* All partitions of one broker: their logs, their state machines (broker/replica/partition.h), and who waits for them.
+ *
+ *   handlers ----> replica_manager <---- metadata deltas
+ *                   |    |     |
+ *              struct plog   replica_fetcher (leaders elsewhere), controller_channel (ISR proposals)
+ *
+ * Effects of a loop turn leave together at its end: one append per partition, then one commit round per log directory (one round
+ * under way at a time: what comes meanwhile shares the next one), then the answers.
+ *
+ * Requests are structs of the caller, which own the answer too, and live until done(). done() comes exactly once, never from inside
+ * the call that asked. One owner thread: the env's. */
+#ifndef SKIFF_BROKER_NODE_REPLICA_MANAGER_H
+#define SKIFF_BROKER_NODE_REPLICA_MANAGER_H
+
+#include "broker/log/log.h"
+#include "broker/node/topic_settings.h"
+#include "broker/replica/fetch_session.h"
+#include "broker/replica/partition.h"
+#include "common/arena.h"
+#include "controller/metadata/delta.h"
+
+struct replica_manager;
+struct controller_channel;
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+struct replica_manager_options {
+    int32_t node_id;
+    const char *const *log_dirs; /* log.dirs; created when missing */
+    size_t log_dir_count;
+    const char *listener_name; /* inter.broker.listener.name: where leaders are reached; NULL: their first */
+    struct topic_settings topic_defaults;
+    bool counts_unflushed;          /* log.flush.policy=os */
+    int64_t flush_stall_ms;         /* log.flush.stall.ms */
+    int64_t replica_lag_max_ms;     /* replica.lag.time.max.ms */
+    int64_t fetch_wait_max_ms;      /* replica.fetch.wait.max.ms */
+    int32_t fetch_partition_bytes;  /* replica.fetch.max.bytes */
+    int32_t fetch_response_bytes;   /* replica.fetch.response.max.bytes */
+    int64_t fetch_backoff_ms;       /* replica.fetch.backoff.ms */
+    int64_t socket_timeout_ms;      /* replica.socket.timeout.ms */
+    int64_t checkpoint_interval_ms; /* replica.high.watermark.checkpoint.interval.ms */
+    int64_t retention_check_ms;     /* log.retention.check.interval.ms */
+    uint32_t fetch_sessions_max;    /* max.incremental.fetch.session.cache.slots */
+    uint32_t open_files_max;
+    size_t tail_bytes_max;
+    /* The last log directory went offline: nothing can be served any more. `reason` names it. */
+    void (*on_failed)(void *user, const char *reason);
+    void *user;
+};
+/* Kafka's defaults; the caller sets node_id, log_dirs and the callback. */
+extern const struct replica_manager_options replica_manager_options_default;
+
+/* Opens the log directories and recovers the logs in them, waiting for the disk. On an error *reason (REPLICA_REASON_MAX bytes)
+ * says what, where and what to do, and *out is NULL. The image must outlive the manager; it is only read. */
+#define REPLICA_REASON_MAX 512
+NODISCARD enum err replica_manager_create(struct env *env, const struct replica_manager_options *options, const struct image *image,
+                                          struct replica_manager **out, char reason[REPLICA_REASON_MAX]);
+/* Where ISR proposals go; before the first metadata. */
+void replica_manager_set_channel(struct replica_manager *manager, struct controller_channel *channel);
+/* The image has changed by `delta`. */
+void replica_manager_apply(struct replica_manager *manager, const struct image_delta *delta);
+/* The image was replaced by a snapshot. */
+void replica_manager_apply_all(struct replica_manager *manager);
+/* Answers all who wait with NOT_LEADER_OR_FOLLOWER; leads and follows nothing any more. Then flushes, writes checkpoints and the
+ * mark of a clean shutdown, waiting for the disk. False: something could not be written, and the next start recovers. */
+bool replica_manager_close(struct replica_manager *manager);
+/* Also without close: then as if the process had been killed. Requests under way are dropped. */
+void replica_manager_destroy(struct replica_manager *manager);
+
+/* ---- produce ------------------------------------------------------------------------------------------------------- */
+
+struct produce_partition {
+    /* In. */
+    struct uuid topic_id;
+    int32_t partition;
+    struct slice records; /* one record batch, inside the request's buf; not yet looked at */
+    /* Out. */
+    enum kafka_error error;
+    const char *error_message; /* NULL: the text of the error code */
+    int64_t base_offset;       /* -1 with an error */
+    int64_t append_time_ms;    /* -1: CreateTime */
+    int64_t log_start_offset;
+    int32_t leader_id, leader_epoch; /* with NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH: who leads; -1 unknown */
+    /* the manager's: */
+    struct list_node node;
+    struct replica_produce *request;
+    struct replica *replica;
+    struct produce_waiter waiter;
+    size_t at; /* of the batch in the buffer */
+};
+struct replica_produce {
+    /* In. */
+    struct buf *buf; /* borrowed during the call; the log stamps the batches in it, so nobody else may hold or read it later */
+    int16_t acks;    /* -1, 0, 1 */
+    int16_t api_version;
+    int64_t timeout_ms;
+    struct produce_partition *partitions;
+    size_t partition_count;
+    void (*done)(struct replica_produce *request, int64_t now_us);
+    void *user;
+    /* the manager's: */
+    struct replica_manager *manager;
+    struct env_timer timer;
+    struct list_node node;
+    size_t pending;
+};
+void replica_manager_produce(struct replica_manager *manager, struct replica_produce *request);
+
+/* ---- fetch --------------------------------------------------------------------------------------------------------- */
+
+/* One partition of the answer. The piece references belong to the caller after done(). */
+struct fetch_result {
+    struct uuid topic_id;
+    int32_t partition;
+    enum kafka_error error;
+    int64_t high_watermark;     /* -1 with an error */
+    int64_t last_stable_offset; /* -1 with an error */
+    int64_t log_start_offset;   /* -1 with an error */
+    bool is_diverging;          /* only with last_fetched_epoch: the tagged field */
+    int32_t diverging_epoch;
+    int64_t diverging_end_offset;
+    int32_t leader_id, leader_epoch; /* hint with errors 6 and 74; -1: none */
+    struct env_piece *pieces;        /* whole batches, `bytes` in all */
+    size_t piece_count;
+    int64_t bytes;
+};
+struct replica_fetch {
+    /* In. `partitions` and `forgotten` are only read during the call; `arena` lives until done() and takes the results. */
+    struct arena *arena;
+    int32_t replica_id;    /* -1: a consumer. The caller has authorized a follower */
+    int64_t replica_epoch; /* KIP-903; -1 */
+    int64_t max_wait_ms;
+    int32_t min_bytes, max_bytes;
+    bool is_read_committed;
+    bool is_in_memory; /* the connection cannot send file ranges (TLS) */
+    bool has_sessions; /* the request names topics by id (Fetch 13 and later): sessions are offered */
+    int32_t session_id, session_epoch;
+    const struct fetch_position *partitions;
+    size_t partition_count;
+    const struct fetch_target *forgotten;
+    size_t forgotten_count;
+    void (*done)(struct replica_fetch *request, int64_t now_us);
+    void *user;
+    /* Out. */
+    enum kafka_error error; /* of the whole request (sessions) */
+    int32_t answer_session_id;
+    struct fetch_result *results; /* in the arena; grouped by nothing: the caller groups topics */
+    size_t result_count;
+    /* the manager's: */
+    struct replica_manager *manager;
+    struct fetch_session *session;
+    struct env_timer timer;
+    struct list_node node;
+    int64_t deadline_us;
+    size_t disk_reads; /* cold ranges on their way into memory */
+    enum { FETCH_NEW, FETCH_PARKED, FETCH_READY } stage;
+};
+void replica_manager_fetch(struct replica_manager *manager, struct replica_fetch *request);
+/* The connection broke: gives back what the request holds; done() does not come. Not for an answered one. */
+void replica_manager_abandon_fetch(struct replica_fetch *request);
+
+/* ---- offsets ------------------------------------------------------------------------------------------------------- */
+
+#define LIST_OFFSETS_LATEST                  (-1)
+#define LIST_OFFSETS_EARLIEST                (-2)
+#define LIST_OFFSETS_MAX_TIMESTAMP           (-3)
+#define LIST_OFFSETS_EARLIEST_LOCAL          (-4)
+#define LIST_OFFSETS_LATEST_TIERED           (-5)
+#define LIST_OFFSETS_EARLIEST_PENDING_UPLOAD (-6)
+
+/* One partition of ListOffsets; may wait for a cold read. */
+struct replica_list_offset {
+    /* In. */
+    struct uuid topic_id;
+    int32_t partition;
+    int32_t current_leader_epoch; /* -1: not said */
+    int64_t timestamp;            /* or one of the above */
+    bool is_read_committed;
+    bool is_replica; /* a follower or a debugging client may see the log end */
+    void (*done)(struct replica_list_offset *request, int64_t now_us);
+    void *user;
+    /* Out. */
+    enum kafka_error error;
+    int64_t offset, found_timestamp; /* -1 */
+    int32_t leader_epoch;            /* of that offset */
+    /* the manager's: */
+    struct replica_manager *manager;
+    struct list_node node;
+    struct plog_disk_read disk_read;
+};
+void replica_manager_list_offset(struct replica_manager *manager, struct replica_list_offset *request);
+
+struct replica_epoch_end {
+    enum kafka_error error;
+    int32_t leader_epoch; /* -1: undefined */
+    int64_t end_offset;   /* -1 */
+};
+/* OffsetForLeaderEpoch, at once. */
+struct replica_epoch_end replica_manager_epoch_end(struct replica_manager *manager, struct uuid topic_id, int32_t partition,
+                                                   int32_t current_leader_epoch, int32_t leader_epoch);
+
+/* ---- looking at it ------------------------------------------------------------------------------------------------- */
+
+struct replica_info {
+    enum partition_role role;
+    int32_t leader_id, leader_epoch, partition_epoch;
+    int64_t log_start, log_end, durable_end, high_watermark;
+    int64_t size_bytes;
+    size_t replica_count, isr_count;
+    bool is_under_min_isr;
+    struct uuid directory_id;
+};
+/* False: not on this broker. */
+bool replica_manager_info(const struct replica_manager *manager, struct uuid topic_id, int32_t partition, struct replica_info *info);
+size_t replica_manager_count(const struct replica_manager *manager);
+/* For metrics and checkers: every partition of the node, in the order in which it came here. */
+void replica_manager_each(const struct replica_manager *manager,
+                          void (*each)(void *context, struct uuid topic_id, int32_t partition, const struct replica_info *info),
+                          void *context);
+
+#endif

@@ -1,0 +1,24 @@
+/* What a topic's configuration means to the broker: dynamic values of the image over the node's static ones. Pure. */
+#ifndef SKIFF_BROKER_NODE_TOPIC_SETTINGS_H
+#define SKIFF_BROKER_NODE_TOPIC_SETTINGS_H
+
+#include "broker/log/log.h"
+#include "controller/metadata/image.h"
+
+struct topic_settings {
+    struct plog_config log;
+    int64_t retention_ms;    /* -1: no limit */
+    int64_t retention_bytes; /* -1: no limit */
+    int32_t min_insync;      /* min.insync.replicas */
+    int32_t max_message_bytes;
+    bool is_deleted_by_age; /* cleanup.policy has delete */
+};
+
+/* Kafka's defaults; the node's own server.properties goes over them. */
+extern const struct topic_settings topic_settings_default;
+
+/* `node` with what the image says of `topic`. A value that does not parse (a newer node wrote it) leaves the node's. */
+void topic_settings_resolve(const struct topic_settings *node, const struct image *image, const struct image_topic *topic,
+                            struct topic_settings *out);
+
+#endif
