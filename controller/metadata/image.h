@@ -29,7 +29,7 @@ struct image_partition {
     int32_t leader; /* NO_LEADER */
     int32_t leader_epoch;
     int32_t partition_epoch; /* +1 with every change */
-    int32_t last_known_leader; /* NO_BROKER unless leader, ISR and ELR are all empty */
+    int32_t last_known_leader; /* while there is no leader: the one before; otherwise NO_BROKER */
     uint32_t touched; /* number of the delta that has a row for it */
     uint8_t replica_count, isr_count, elr_count;
     bool recovering; /* the leader's unclean election is not yet confirmed by it */
@@ -71,6 +71,7 @@ struct image_topic {
     struct uuid id;
     char *name;
     uint32_t name_size;
+    uint32_t configured; /* number of the delta that lists it in topics_configured */
     int32_t partition_count;
     int32_t partition_capacity;
     struct image_partition *partitions; /* [partition_count] */
