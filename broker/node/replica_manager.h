@@ -16,7 +16,6 @@
 #include "broker/node/topic_settings.h"
 #include "broker/replica/fetch_session.h"
 #include "broker/replica/partition.h"
-#include "common/arena.h"
 #include "controller/metadata/delta.h"
 
 struct replica_manager;
@@ -57,9 +56,9 @@ NODISCARD enum err replica_manager_create(struct env *env, const struct replica_
                                           struct replica_manager **out, char reason[REPLICA_REASON_MAX]);
 /* Where ISR proposals go; before the first metadata. */
 void replica_manager_set_channel(struct replica_manager *manager, struct controller_channel *channel);
-/* The image has changed by `delta`. */
+/* The image has changed by `delta`; or was replaced by a snapshot. Nothing happens before replica_manager_start(): what this node
+ * did in an earlier life is not what it may do now. */
 void replica_manager_apply(struct replica_manager *manager, const struct image_delta *delta);
-/* The image was replaced by a snapshot. */
 void replica_manager_apply_all(struct replica_manager *manager);
 /* Answers all who wait with NOT_LEADER_OR_FOLLOWER; leads and follows nothing any more. Then flushes, writes checkpoints and the
  * mark of a clean shutdown, waiting for the disk. False: something could not be written, and the next start recovers. */
@@ -108,7 +107,7 @@ void replica_manager_produce(struct replica_manager *manager, struct replica_pro
 
 /* ---- fetch --------------------------------------------------------------------------------------------------------- */
 
-/* One partition of the answer. The piece references belong to the caller after done(). */
+/* One partition of the answer. */
 struct fetch_result {
     struct uuid topic_id;
     int32_t partition;
@@ -125,8 +124,7 @@ struct fetch_result {
     int64_t bytes;
 };
 struct replica_fetch {
-    /* In. `partitions` and `forgotten` are only read during the call; `arena` lives until done() and takes the results. */
-    struct arena *arena;
+    /* In. `partitions` and `forgotten` are only read during the call. */
     int32_t replica_id;    /* -1: a consumer. The caller has authorized a follower */
     int64_t replica_epoch; /* KIP-903; -1 */
     int64_t max_wait_ms;
@@ -144,7 +142,7 @@ struct replica_fetch {
     /* Out. */
     enum kafka_error error; /* of the whole request (sessions) */
     int32_t answer_session_id;
-    struct fetch_result *results; /* in the arena; grouped by nothing: the caller groups topics */
+    struct fetch_result *results; /* in the order in which they were asked for; until replica_manager_release_fetch() */
     size_t result_count;
     /* the manager's: */
     struct replica_manager *manager;
@@ -156,6 +154,8 @@ struct replica_fetch {
     enum { FETCH_NEW, FETCH_PARKED, FETCH_READY } stage;
 };
 void replica_manager_fetch(struct replica_manager *manager, struct replica_fetch *request);
+/* After done(): frees the results and drops their piece references (take one for each piece that goes on). */
+void replica_manager_release_fetch(struct replica_fetch *request);
 /* The connection broke: gives back what the request holds; done() does not come. Not for an answered one. */
 void replica_manager_abandon_fetch(struct replica_fetch *request);
 
@@ -198,6 +198,27 @@ struct replica_epoch_end {
 /* OffsetForLeaderEpoch, at once. */
 struct replica_epoch_end replica_manager_epoch_end(struct replica_manager *manager, struct uuid topic_id, int32_t partition,
                                                    int32_t current_leader_epoch, int32_t leader_epoch);
+
+/* ---- for the controller channel ------------------------------------------------------------------------------------ */
+
+/* What a restarting broker may claim (DESIGN 4). */
+struct replica_directory {
+    struct uuid id;
+    int64_t written_epoch; /* broker epoch last written and synced here; -1 */
+};
+/* The usable ones; returns their number, at most LOG_DIRS_MAX. */
+size_t replica_manager_directories(const struct replica_manager *manager, struct replica_directory directories[static LOG_DIRS_MAX]);
+bool replica_manager_was_clean(const struct replica_manager *manager);
+/* Replicas that recovery had to set aside. */
+const struct fetch_target *replica_manager_damaged(const struct replica_manager *manager, size_t *count);
+/* "" when no directory has one yet. */
+const char *replica_manager_cluster_id(const struct replica_manager *manager);
+/* Writes and syncs the epoch (and the cluster's id) in every usable directory; done(OK), or the error of the last one. */
+void replica_manager_write_epoch(struct replica_manager *manager, int64_t broker_epoch, const char *cluster_id,
+                                 void (*done)(void *user, enum err err, int64_t now_us), void *user);
+/* The image holds this incarnation's registration: takes up what it says, and sets aside logs that it does not know. Again with
+ * each new broker epoch. */
+void replica_manager_start(struct replica_manager *manager, int64_t broker_epoch);
 
 /* ---- looking at it ------------------------------------------------------------------------------------------------- */
 
