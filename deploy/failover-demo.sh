@@ -20,29 +20,17 @@ while (($#)); do
     *) sed -n '4p' "${BASH_SOURCE[0]}" | sed 's/^# *//' >&2; exit 2 ;;
   esac
 done
+client_program=$build/failover-client
+. "$here/demo/steer.sh"
 topic=failover-demo-$(date +%H%M%S)
-started_by_us=0 client_pid= began=$SECONDS
+started_by_us=0 began=$SECONDS
 
 cluster() { "$here/local-cluster.sh" "$@" --dir "$dir"; }
 die() { echo "failover-demo: $*" >&2; exit 1; }
 say() { printf '\n== %s\n' "$*"; }
 
-# Sends one command to the client and prints its answer.
-ask() {
-  local line
-  echo "$*" >&"${client[1]}" || die "the client is gone"
-  while IFS= read -r line <&"${client[0]}"; do
-    case $line in
-      ok) return 0 ;;
-      failed) return 1 ;;
-      *) echo "   $line" ;;
-    esac
-  done
-  die "the client ended during '$*'"
-}
-
 leave() {
-  [[ -n $client_pid ]] && kill "$client_pid" 2>/dev/null
+  client_abort
   ((started_by_us)) && cluster stop
   return 0
 }
@@ -81,17 +69,15 @@ bring_back() { # NODE
 
 start_client() {
   say "streaming lines of files on this machine into $topic: 3 partitions, 3 replicas, min.insync.replicas=2, acks=all"
-  coproc client { exec "$build/failover-client" --bootstrap "$bootstrap" --topic "$topic" --lines "$lines" --rate "$rate"; }
-  client_pid=$client_PID
+  client_start "$(cluster bootstrap)" "$topic" --lines "$lines" --rate "$rate"
   ask await-acks || die "no acknowledgement"
   ask await-isr 3 || die "not all replicas came into sync"
   ask describe
 }
 
-[[ -x $build/failover-client && -x $build/probe ]] || die "run 'make demo' first: it builds the client"
+[[ -x $client_program && -x $build/probe ]] || die "run 'make demo' first: it builds the client"
 trap leave EXIT
 ensure_cluster
-bootstrap=$(cluster bootstrap)
 start_client
 ask mark
 sleep 2 # of undisturbed streaming, for comparison
@@ -117,8 +103,6 @@ bring_back "$second"
 
 say "the rest of the lines, then everything again from offset 0"
 verdict=0
-ask finish || verdict=1
-wait "$client_pid" || verdict=1
-client_pid=
+client_finish || verdict=1
 if ((verdict == 0)); then say "VERDICT: ok, nothing lost, doubled or reordered ($((SECONDS - began)) s)"; else say "VERDICT: FAILED"; fi
 exit "$verdict"

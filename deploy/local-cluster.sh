@@ -115,9 +115,21 @@ pid_of() { # NODE
 }
 is_paused() { [[ $(cut -d' ' -f3 <(sed 's/(.*)/x/' "/proc/$1/stat" 2>/dev/null)) == T ]]; }
 
+# A node outlives this script: it must not hold the caller's pipes open.
+close_inherited_files() {
+  local fd
+  for fd in /proc/self/fd/*; do
+    fd=${fd##*/}
+    ((fd <= 2)) || eval "exec $fd>&-"
+  done
+}
+
 launch() { # NODE
   [[ -x $server ]] || die "$server is not there: run 'make' first"
-  setsid "$server" server --config "$dir/$1/server.properties" </dev/null >>"$dir/$1/log" 2>&1 &
+  (
+    close_inherited_files
+    exec setsid "$server" server --config "$dir/$1/server.properties" </dev/null >>"$dir/$1/log" 2>&1
+  ) &
   echo $! >"$dir/$1/pid"
 }
 
@@ -211,7 +223,9 @@ role_of() { # NODE PID
   local answer
   [[ -n $2 ]] || { echo down; return; }
   is_paused "$2" && { echo paused; return; }
-  answer=$("$probe" quorum "$(client_address "$1")" 2>/dev/null) || { echo unknown; return; }
+  # The controller itself when it leads; a broker may have to ask a leader that hangs.
+  answer=$("$probe" quorum "$(controller_address "$1")" 2>/dev/null ||
+    "$probe" quorum "$(client_address "$1")" 2>/dev/null) || { echo unknown; return; }
   if [[ $answer == "leader=$1 "* ]]; then echo leader; else echo follower; fi
 }
 

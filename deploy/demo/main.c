@@ -1,7 +1,7 @@
 /* failover-client: the client of deploy/failover-demo.sh and of the failover tests.
  *
  *   failover-client --bootstrap ADDRESSES --topic NAME [--partitions 3] [--replicas 3] [--min-insync 2]
- *                   [--lines 200000] [--rate 10000]
+ *                   [--lines 200000] [--rate 10000] [--request-timeout 30000]
  *
  * Creates the topic, streams lines into it, reads them, and takes commands on stdin, one a line; the answer to each ends
  * with a line "ok" or "failed":
@@ -88,10 +88,11 @@ static bool parse_count(const char *text, int64_t max, int64_t *out)
 
 static bool parse_options(int argc, char **argv, struct stream_options *o)
 {
-    static const struct option known[] = {
-        {"bootstrap", 1, NULL, 'b'},  {"topic", 1, NULL, 't'}, {"partitions", 1, NULL, 'p'}, {"replicas", 1, NULL, 'r'},
-        {"min-insync", 1, NULL, 'm'}, {"lines", 1, NULL, 'n'}, {"rate", 1, NULL, 's'},       {NULL, 0, NULL, 0}};
-    *o = (struct stream_options){.partitions = 3, .replicas = 3, .min_insync = "2", .lines_min = 200000, .lines_per_s = 10000};
+    static const struct option known[] = {{"bootstrap", 1, NULL, 'b'}, {"topic", 1, NULL, 't'},           {"partitions", 1, NULL, 'p'},
+                                          {"replicas", 1, NULL, 'r'},  {"min-insync", 1, NULL, 'm'},      {"lines", 1, NULL, 'n'},
+                                          {"rate", 1, NULL, 's'},      {"request-timeout", 1, NULL, 'q'}, {NULL, 0, NULL, 0}};
+    *o = (struct stream_options){
+        .partitions = 3, .replicas = 3, .min_insync = "2", .request_timeout_ms = "30000", .lines_min = 200000, .lines_per_s = 10000};
     int64_t number = 0;
     for (int c = getopt_long(argc, argv, "", known, NULL); c != -1; c = getopt_long(argc, argv, "", known, NULL)) {
         if (c == 'b')
@@ -100,6 +101,8 @@ static bool parse_options(int argc, char **argv, struct stream_options *o)
             o->topic = optarg;
         else if (c == 'm')
             o->min_insync = optarg;
+        else if (c == 'q')
+            o->request_timeout_ms = optarg;
         else if (c == 'p' && parse_count(optarg, VERDICT_PARTITIONS_MAX, &number) && number > 0)
             o->partitions = (int32_t)number;
         else if (c == 'r' && parse_count(optarg, 99, &number))

@@ -57,6 +57,8 @@ static rd_kafka_t *producer_create(struct stream *s)
         {"acks", "all"},
         {"linger.ms", "5"},
         {"message.timeout.ms", "300000"},
+        {"request.timeout.ms", s->options.request_timeout_ms},
+        {"socket.timeout.ms", s->options.request_timeout_ms},
         {"log_level", "0"},
     };
     rd_kafka_conf_t *conf = stream_conf(settings, sizeof settings / sizeof *settings);

@@ -14,9 +14,10 @@
 struct stream_options {
     const char *bootstrap, *topic;
     int32_t partitions, replicas;
-    uint64_t lines_min;     /* finish only after so many */
-    uint64_t lines_per_s;   /* pace until the end is asked for; 0: as fast as it goes */
-    const char *min_insync; /* min.insync.replicas of the topic */
+    uint64_t lines_min;             /* finish only after so many */
+    uint64_t lines_per_s;           /* pace until the end is asked for; 0: as fast as it goes */
+    const char *min_insync;         /* min.insync.replicas of the topic */
+    const char *request_timeout_ms; /* after which the client gives up on a node that does not answer */
 };
 
 struct stream_reader {

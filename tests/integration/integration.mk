@@ -1,5 +1,20 @@
-# The probe, and tests with real processes.
+# Programs for tests with real processes, and the scenarios (every script here but the library).
 WIRE_OBJ := $(B)/tests/integration/wire.o $(B)/libcommon.a
 $(B)/probe: $(B)/tests/integration/probe.o $(WIRE_OBJ)
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $^
+$(B)/admin: $(B)/tests/integration/admin.o $(B)/libcommon.a
+	$(if $(V),,@echo "  CC $@")
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $^ -lrdkafka -pthread
+$(B)/bad-input: $(B)/tests/integration/bad_input.o $(WIRE_OBJ)
+	$(if $(V),,@echo "  CC $@")
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $^
+
+INTEGRATION_NEEDS := $(B)/probe $(B)/admin $(B)/bad-input $(B)/failover-client
+INTEGRATION := $(filter-out %/lib.sh,$(sort $(wildcard tests/integration/*.sh)))
+CHECK_NEEDS += $(INTEGRATION_NEEDS)
+CHECK_RUN += $(INTEGRATION)
+
+check-integration: all $(INTEGRATION_NEEDS) ## run the tests with real processes
+	tests/run.sh $(INTEGRATION)
+.PHONY: check-integration
