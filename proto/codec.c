@@ -121,6 +121,16 @@ bool field_is_default(const struct schema_field *field, const void *at)
     UNREACHABLE();
 }
 
+void codec_init_struct(enum kmsg_struct of, void *at) { set_struct_defaults((uint16_t)of, NULL, at); }
+
+void *codec_new(struct arena *arena, enum kmsg_struct of, size_t count)
+{
+    size_t size = schema_structs[of].size;
+    uint8_t *structs = arena_calloc(arena, count, size);
+    for (size_t i = 0; i < count; i++) set_struct_defaults((uint16_t)of, NULL, structs + i * size);
+    return structs;
+}
+
 void codec_set_defaults(enum kmsg kmsg, void *message)
 {
     ASSERT(kmsg < KMSG_COUNT);

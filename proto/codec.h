@@ -39,6 +39,17 @@ NODISCARD enum err codec_decode_exact(enum kmsg kmsg, int16_t version, struct sl
 
 /* -- writing ------------------------------------------------------------------------------------------------------- */
 
+/* Fields start from their defaults, and those are often not zero (-1, "", null): a message, or an element of one of its
+ * arrays, is made by one of these two and then filled.
+ *     struct fetch_response *response = CODEC_NEW(arena, fetch_response, 1);
+ *     response->responses = CODEC_NEW(arena, fetch_response_responses, n);     a count is set by hand
+ *     struct fetch_request request;
+ *     CODEC_INIT(fetch_request, &request); */
+#define CODEC_NEW(arena, name, count) ((struct name *)codec_new(arena, KMSG_STRUCT_##name, count))
+#define CODEC_INIT(name, pointer) codec_init_struct(KMSG_STRUCT_##name, 1 ? (pointer) : (struct name *)NULL)
+/* `count` structs side by side; the arena must have room. */
+void *codec_new(struct arena *arena, enum kmsg_struct of, size_t count);
+void codec_init_struct(enum kmsg_struct of, void *at);
 /* Everything to its default; a nullable struct to NULL. */
 void codec_set_defaults(enum kmsg kmsg, void *message);
 /* ERR_INVALID: null where the version has no null, or a value that this version cannot carry and that may not be dropped;

@@ -702,7 +702,9 @@ static void write_enums(FILE *out)
         fprintf(out, "    API_%s = %d,\n", to_upper(to_snake(copy_text(m->name, api_name_size(m)))), key);
         last = key;
     }
-    fprintf(out, "    API_KEY_COUNT = %d\n};\n\n", last + 1);
+    fprintf(out, "    API_KEY_COUNT = %d\n};\n\n/* Every struct by its name, for CODEC_NEW and CODEC_INIT (proto/codec.h). */\nenum kmsg_struct {\n", last + 1);
+    for (int i = 0; i < c.node_count; i++) fprintf(out, "    KMSG_STRUCT_%s,\n", c.nodes[i].c_name);
+    fprintf(out, "};\n\n");
 }
 
 static void write_header(FILE *out)
