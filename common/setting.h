@@ -1,5 +1,5 @@
-/* One configurable value: its name, type, default and allowed range.  The table config.def is made of these; parsing,
- * checking, DescribeConfigs and docs come from it.  No state: any thread. */
+/* One configurable value: its name, type, default and allowed range.  The tables config.def (a node) and topic_config.def (a
+ * topic) are made of these; parsing, checking, DescribeConfigs and docs come from them.  No state: any thread. */
 #ifndef SKIFF_COMMON_SETTING_H
 #define SKIFF_COMMON_SETTING_H
 
@@ -32,6 +32,7 @@ struct setting {
     const char *default_text; /* NULL: none */
     const char *range;        /* "" anything, "LOW..HIGH" (either may be missing), or "this|that" */
     enum setting_use use;
+    const char *broker_name;  /* topic settings: the node setting that gives the default; NULL: none */
     const char *doc;
 };
 

@@ -2,6 +2,7 @@
 #include "common/config.h"
 #include "common/listeners.h"
 #include "common/mem.h"
+#include "common/topic_config.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -181,6 +182,21 @@ START_TEST(wrong_listeners_are_explained)
 }
 END_TEST
 
+START_TEST(topic_settings_have_valid_defaults_and_known_origins)
+{
+    for (size_t i = 0; i < TOPIC_CONFIG_COUNT; i++) {
+        const struct setting *setting = &topic_config_table[i];
+        char reason[SETTING_REASON_MAX];
+        int64_t number = 0;
+        ck_assert_msg(setting_parse(setting, slice_str(setting->default_text), &number, reason), "%s %s", setting->name, reason);
+        if (setting->broker_name)
+            ck_assert_msg(setting_find(config_table, CONFIG_COUNT, slice_str(setting->broker_name)) != NULL, "%s", setting->broker_name);
+        if (i > 0) ck_assert_int_lt(strcmp(topic_config_table[i - 1].name, setting->name), 0);
+    }
+    ck_assert_ptr_null(setting_find(topic_config_table, TOPIC_CONFIG_COUNT, SLICE_LITERAL("no.such")));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("config");
@@ -195,6 +211,7 @@ int main(void)
     tcase_add_test(tcase, overrides_win);
     tcase_add_test(tcase, a_cluster_config_gives_listeners_and_voters);
     tcase_add_loop_test(tcase, wrong_listeners_are_explained, 0, (int)(sizeof wrong_listeners / sizeof *wrong_listeners));
+    tcase_add_test(tcase, topic_settings_have_valid_defaults_and_known_origins);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
