@@ -1,0 +1,294 @@
+#include "controller/metadata/config_control.h"
+
+#include "common/assert.h"
+#include "common/str.h"
+#include "controller/metadata/replication_control.h"
+
+#include <stdio.h>
+
+#define CONFIGS_MAX 1000 /* in one resource of a request: there are fewer keys, and looking for doubles is quadratic */
+
+enum config_operation { CONFIG_SET = 0, CONFIG_DELETE = 1, CONFIG_APPEND = 2, CONFIG_SUBTRACT = 3 };
+
+/* One resource of a request, with the values that it would have. */
+struct config_edit {
+    struct control *control;
+    Skiff__ConfigResource kind;
+    const char *resource_name;
+    const struct image_topic *topic; /* NULL: of a broker */
+    const struct image_configs *now;
+    bool is_min_isr_changed;
+    int64_t min_isr;
+};
+
+static const char *text_of(struct control *control, struct slice s) { return (const char *)arena_printf(control->arena, "%.*s", SLICE_ARG(s)).p; }
+
+struct slice config_effective(const struct image *image, const struct setting *setting, struct slice own, enum config_source *source)
+{
+    const char *dynamic = setting->broker_name ? image_configs_get(image_broker_configs(image, NO_BROKER), setting->broker_name) : NULL;
+    *source = !slice_is_null(own) ? CONFIG_SOURCE_TOPIC : dynamic ? CONFIG_SOURCE_BROKER_DEFAULT : CONFIG_SOURCE_DEFAULT;
+    if (*source == CONFIG_SOURCE_TOPIC) return own;
+    return slice_str(dynamic ? dynamic : setting->default_text);
+}
+
+/* ---- the resource ---------------------------------------------------------------------------------------------------- */
+
+static struct refusal begin_topic(struct config_edit *edit, struct slice name)
+{
+    edit->topic = image_topic_by_name(edit->control->image, name);
+    if (!edit->topic) return REFUSE(edit->control, UNKNOWN_TOPIC_OR_PARTITION, "The topic '%.*s' does not exist.", SLICE_ARG(name));
+    edit->kind = SKIFF__CONFIG_RESOURCE__CONFIG_RESOURCE_TOPIC;
+    edit->resource_name = edit->topic->name;
+    edit->now = &edit->topic->configs;
+    return NOT_REFUSED;
+}
+
+static struct refusal begin_broker(struct config_edit *edit, struct slice name)
+{
+    int64_t id = NO_BROKER;
+    if (name.n > 0 && (!str_parse_i64(name, &id) || id < 0 || id > INT32_MAX))
+        return REFUSE(edit->control, INVALID_REQUEST, "Unable to parse broker name '%.*s' as a base 10 number.", SLICE_ARG(name));
+    if (id != NO_BROKER && !image_broker_get(edit->control->image, (int32_t)id))
+        return REFUSE(edit->control, BROKER_ID_NOT_REGISTERED, "No node with id %lld found.", (long long)id);
+    edit->kind = SKIFF__CONFIG_RESOURCE__CONFIG_RESOURCE_BROKER;
+    edit->resource_name = id == NO_BROKER ? "" : (const char *)arena_printf(edit->control->arena, "%lld", (long long)id).p;
+    edit->now = image_broker_configs(edit->control->image, (int32_t)id);
+    return NOT_REFUSED;
+}
+
+/* Resources of one request must differ: each is decided on the state before the request. */
+static bool is_repeated(struct control *control, struct map *seen, int8_t type, struct slice name)
+{
+    struct slice key = arena_printf(control->arena, "%d:%.*s", type, SLICE_ARG(name));
+    if (map_get(seen, key)) return true;
+    map_put(seen, key, control);
+    return false;
+}
+
+static struct refusal begin(struct config_edit *edit, int8_t type, struct slice name, int32_t count)
+{
+    struct control *control = edit->control;
+    if (count > CONFIGS_MAX) return REFUSE(control, INVALID_REQUEST, "More than %d configs for one resource.", CONFIGS_MAX);
+    if (type == CONFIG_RESOURCE_TOPIC) return begin_topic(edit, name);
+    if (type == CONFIG_RESOURCE_BROKER) return begin_broker(edit, name);
+    return REFUSE(control, INVALID_REQUEST, "Unsupported config resource type %d.", type);
+}
+
+/* ---- one value ------------------------------------------------------------------------------------------------------- */
+
+/* The topic setting whose values a broker setting takes; NULL: of no topic. */
+static const struct setting *setting_of(const struct config_edit *edit, struct slice name)
+{
+    if (edit->topic) return setting_find(topic_config_table, TOPIC_CONFIG_COUNT, name);
+    for (size_t i = 0; i < TOPIC_CONFIG_COUNT; i++)
+        if (topic_config_table[i].broker_name && slice_equal_str(name, topic_config_table[i].broker_name)) return &topic_config_table[i];
+    return NULL;
+}
+
+static struct refusal check_value(struct control *control, const struct setting *setting, struct slice value)
+{
+    char why[SETTING_REASON_MAX];
+    int64_t number = 0;
+    if (!setting_parse(setting, value, &number, why))
+        return REFUSE(control, INVALID_CONFIG, "Invalid value %.*s for configuration %s: %s", SLICE_ARG(value), setting->name, why);
+    return NOT_REFUSED;
+}
+
+static struct refusal check_known(struct control *control, struct slice name, struct slice value)
+{
+    const struct setting *setting = setting_find(topic_config_table, TOPIC_CONFIG_COUNT, name);
+    if (!setting) return REFUSE(control, INVALID_CONFIG, "Unknown topic config name: %.*s", SLICE_ARG(name));
+    return check_value(control, setting, value);
+}
+
+static void note_min_isr(struct config_edit *edit, struct slice name, struct slice value)
+{
+    if (!slice_equal_str(name, "min.insync.replicas")) return;
+    edit->is_min_isr_changed = true;
+    if (slice_is_null(value)) {
+        const char *cluster = edit->topic ? image_configs_get(image_broker_configs(edit->control->image, NO_BROKER), "min.insync.replicas") : NULL;
+        value = slice_str(cluster ? cluster : "1");
+    }
+    if (!str_parse_i64(str_trim(value), &edit->min_isr) || edit->min_isr < 1) edit->min_isr = 1;
+}
+
+/* A null value removes. */
+static struct refusal put(struct config_edit *edit, struct slice name, struct slice value)
+{
+    if (!slice_is_null(value)) {
+        const struct setting *setting = setting_of(edit, name);
+        struct refusal refusal = setting || edit->topic ? check_known(edit->control, setting ? slice_str(setting->name) : name, value) : NOT_REFUSED;
+        if (is_refused(refusal)) return refusal;
+    }
+    const char *key = text_of(edit->control, name);
+    const char *now = image_configs_get(edit->now, key);
+    if (slice_equal(slice_str(now), value)) return NOT_REFUSED;
+    records_add_config(edit->control->records, edit->kind, edit->resource_name, key,
+                       slice_is_null(value) ? NULL : text_of(edit->control, value));
+    note_min_isr(edit, name, value);
+    return NOT_REFUSED;
+}
+
+static bool has_item(struct slice list, struct slice item)
+{
+    struct slice part;
+    while (str_split(&list, ',', &part))
+        if (slice_equal(str_trim(part), item)) return true;
+    return false;
+}
+
+static void append_items(struct writer *out, struct slice items, struct slice except)
+{
+    struct slice part;
+    while (items.n > 0 && str_split(&items, ',', &part)) {
+        part = str_trim(part);
+        if (part.n == 0 || has_item(except, part) || has_item(writer_slice(out), part)) continue;
+        if (writer_size(out)) writer_u8(out, ',');
+        writer_bytes(out, part);
+    }
+}
+
+/* Items of `list`, then (APPEND) those of `value` that it lacks; or (SUBTRACT) without those of `value`. */
+static struct slice change_list(struct control *control, struct slice list, struct slice value, bool is_append)
+{
+    struct writer out;
+    writer_init(&out, list.n + value.n + 1);
+    append_items(&out, list, is_append ? SLICE_LITERAL("") : value);
+    if (is_append) append_items(&out, value, SLICE_LITERAL(""));
+    struct slice result = arena_copy(control->arena, writer_slice(&out));
+    writer_deinit(&out);
+    return result;
+}
+
+static struct refusal put_list(struct config_edit *edit, struct slice name, struct slice value, bool is_append)
+{
+    const struct setting *setting = setting_of(edit, name);
+    if (!setting || setting->type != SETTING_LIST)
+        return REFUSE(edit->control, INVALID_CONFIG, "Can't %s config %.*s because it is not a list.", is_append ? "append to" : "subtract from",
+                      SLICE_ARG(name));
+    enum config_source source;
+    struct slice own = slice_str(image_configs_get(edit->now, text_of(edit->control, name)));
+    struct slice list = config_effective(edit->control->image, setting, own, &source);
+    return put(edit, name, change_list(edit->control, list, value, is_append));
+}
+
+/* ---- requests -------------------------------------------------------------------------------------------------------- */
+
+static void finish(struct config_edit *edit, struct refusal refusal, bool validate_only)
+{
+    struct control *control = edit->control;
+    if (!is_refused(refusal) && edit->is_min_isr_changed) replication_min_isr_changes(control, edit->topic, (int32_t)edit->min_isr);
+    if (is_refused(refusal) || validate_only) records_rollback(control->records);
+    records_cut(control->records);
+}
+
+static bool has_key_before(const struct slice *keys, int32_t at, int32_t stride, struct slice key)
+{
+    for (int32_t i = 0; i < at; i++) {
+        const struct slice *other = (const struct slice *)(const void *)((const uint8_t *)keys + (size_t)i * (size_t)stride);
+        if (slice_equal(*other, key)) return true;
+    }
+    return false;
+}
+
+static struct refusal alter_one(struct config_edit *edit, const struct incremental_alter_configs_request_configs *change)
+{
+    struct control *control = edit->control;
+    bool needs_value = change->config_operation != CONFIG_DELETE;
+    if (needs_value && slice_is_null(change->value))
+        return REFUSE(control, INVALID_REQUEST, "Null value not supported for : %.*s", SLICE_ARG(change->name));
+    switch (change->config_operation) {
+    case CONFIG_SET: return put(edit, change->name, change->value);
+    case CONFIG_DELETE: return put(edit, change->name, SLICE_NULL);
+    case CONFIG_APPEND: return put_list(edit, change->name, change->value, true);
+    case CONFIG_SUBTRACT: return put_list(edit, change->name, change->value, false);
+    default: return REFUSE(control, INVALID_REQUEST, "Unknown operation %d for config %.*s.", change->config_operation, SLICE_ARG(change->name));
+    }
+}
+
+static struct refusal alter_incrementally(struct config_edit *edit, const struct incremental_alter_configs_request_resources *resource)
+{
+    struct refusal refusal = begin(edit, resource->resource_type, resource->resource_name, resource->configs_count);
+    for (int32_t i = 0; !is_refused(refusal) && i < resource->configs_count; i++) {
+        if (has_key_before(&resource->configs->name, i, sizeof *resource->configs, resource->configs[i].name))
+            refusal = REFUSE(edit->control, INVALID_REQUEST, "Error due to duplicate config keys");
+        else
+            refusal = alter_one(edit, &resource->configs[i]);
+    }
+    return refusal;
+}
+
+void config_incremental_alter(struct control *control, const struct incremental_alter_configs_request *request,
+                              struct incremental_alter_configs_response *response)
+{
+    struct map seen;
+    map_init(&seen, 0);
+    response->responses_count = request->resources_count;
+    response->responses = arena_calloc(control->arena, (size_t)request->resources_count, sizeof *response->responses);
+    for (int32_t i = 0; i < request->resources_count; i++) {
+        struct config_edit edit = {.control = control};
+        bool repeated = is_repeated(control, &seen, request->resources[i].resource_type, request->resources[i].resource_name);
+        struct refusal refusal = repeated ? REFUSE(control, INVALID_REQUEST, "Each resource must appear at most once.")
+                                          : alter_incrementally(&edit, &request->resources[i]);
+        finish(&edit, refusal, request->validate_only);
+        response->responses[i].resource_type = request->resources[i].resource_type;
+        response->responses[i].resource_name = request->resources[i].resource_name;
+        response->responses[i].error_code = (int16_t)refusal.error;
+        response->responses[i].error_message = refusal.message;
+    }
+    map_deinit(&seen);
+}
+
+/* The old way: what is not named goes back to its default. */
+static struct refusal alter_whole(struct config_edit *edit, const struct alter_configs_request_resources *resource)
+{
+    struct refusal refusal = begin(edit, resource->resource_type, resource->resource_name, resource->configs_count);
+    for (int32_t i = 0; !is_refused(refusal) && i < resource->configs_count; i++) {
+        const struct alter_configs_request_configs *config = &resource->configs[i];
+        if (has_key_before(&resource->configs->name, i, sizeof *resource->configs, config->name))
+            refusal = REFUSE(edit->control, INVALID_REQUEST, "Error due to duplicate config keys");
+        else if (slice_is_null(config->value))
+            refusal = REFUSE(edit->control, INVALID_REQUEST, "Null value not supported for : %.*s", SLICE_ARG(config->name));
+        else
+            refusal = put(edit, config->name, config->value);
+    }
+    for (uint32_t i = 0; !is_refused(refusal) && i < edit->now->count; i++) {
+        struct slice name = slice_str(edit->now->items[i].name);
+        if (!has_key_before(&resource->configs->name, resource->configs_count, sizeof *resource->configs, name)) refusal = put(edit, name, SLICE_NULL);
+    }
+    return refusal;
+}
+
+void config_alter(struct control *control, const struct alter_configs_request *request, struct alter_configs_response *response)
+{
+    struct map seen;
+    map_init(&seen, 0);
+    response->responses_count = request->resources_count;
+    response->responses = arena_calloc(control->arena, (size_t)request->resources_count, sizeof *response->responses);
+    for (int32_t i = 0; i < request->resources_count; i++) {
+        struct config_edit edit = {.control = control};
+        bool repeated = is_repeated(control, &seen, request->resources[i].resource_type, request->resources[i].resource_name);
+        struct refusal refusal = repeated ? REFUSE(control, INVALID_REQUEST, "Each resource must appear at most once.")
+                                          : alter_whole(&edit, &request->resources[i]);
+        finish(&edit, refusal, request->validate_only);
+        response->responses[i].resource_type = request->resources[i].resource_type;
+        response->responses[i].resource_name = request->resources[i].resource_name;
+        response->responses[i].error_code = (int16_t)refusal.error;
+        response->responses[i].error_message = refusal.message;
+    }
+    map_deinit(&seen);
+}
+
+struct refusal config_check_new_topic(struct control *control, const struct create_topics_request_configs *configs, int32_t count)
+{
+    if (count > CONFIGS_MAX) return REFUSE(control, INVALID_REQUEST, "More than %d configs for one topic.", CONFIGS_MAX);
+    for (int32_t i = 0; i < count; i++) {
+        if (slice_is_null(configs[i].value))
+            return REFUSE(control, INVALID_CONFIG, "Null value not supported for topic configs: %.*s", SLICE_ARG(configs[i].name));
+        if (has_key_before(&configs->name, i, sizeof *configs, configs[i].name))
+            return REFUSE(control, INVALID_CONFIG, "Duplicate topic config: %.*s", SLICE_ARG(configs[i].name));
+        struct refusal refusal = check_known(control, configs[i].name, configs[i].value);
+        if (is_refused(refusal)) return refusal;
+    }
+    return NOT_REFUSED;
+}

@@ -1,0 +1,155 @@
+#include "controller/metadata/partition_edit.h"
+
+#include "common/assert.h"
+
+static bool is_true(const char *text) { return text && (text[0] == 't' || text[0] == 'T'); }
+
+void partition_edit_begin(struct partition_edit *edit, const struct image *image, const struct image_topic *topic, int32_t partition)
+{
+    ASSERT(partition >= 0 && partition < topic->partition_count);
+    *edit = (struct partition_edit){.image = image, .topic = topic, .partition = partition, .before = &topic->partitions[partition],
+                                    .leaving = NO_BROKER, .arriving = NO_BROKER, .dropped = NO_BROKER};
+    partition_state_of(edit->before, &edit->after);
+    edit->min_isr = image_min_isr(image, topic, edit->before);
+    edit->is_unclean_allowed = is_true(image_topic_config(image, topic, "unclean.leader.election.enable", "unclean.leader.election.enable"));
+}
+
+static struct node_ids isr_of(const struct partition_state *state) { return (struct node_ids){state->isr, state->isr_count}; }
+static struct node_ids elr_of(const struct partition_state *state) { return (struct node_ids){state->elr, state->elr_count}; }
+
+static void remove_id(int32_t *ids, uint32_t *count, int32_t id)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < *count; i++)
+        if (ids[i] != id) ids[kept++] = ids[i];
+    *count = kept;
+}
+
+void partition_edit_leave(struct partition_edit *edit, int32_t broker_id)
+{
+    edit->leaving = broker_id;
+    remove_id(edit->after.isr, &edit->after.isr_count, broker_id);
+}
+
+void partition_edit_drop(struct partition_edit *edit, int32_t broker_id)
+{
+    edit->dropped = edit->leaving = broker_id;
+    remove_id(edit->after.isr, &edit->after.isr_count, broker_id);
+    remove_id(edit->after.elr, &edit->after.elr_count, broker_id);
+}
+
+void partition_edit_set_isr(struct partition_edit *edit, struct node_ids isr)
+{
+    ASSERT(isr.count > 0 && isr.count <= edit->before->replica_count);
+    memcpy(edit->after.isr, isr.ids, isr.count * sizeof *isr.ids);
+    edit->after.isr_count = isr.count;
+}
+
+static bool may_lead(const struct partition_edit *edit, int32_t broker_id)
+{
+    if (broker_id == edit->leaving || broker_id == NO_BROKER) return false;
+    return broker_id == edit->arriving || image_is_active(edit->image, broker_id);
+}
+
+/* E1. */
+static void derive_elr(struct partition_edit *edit)
+{
+    struct partition_state *after = &edit->after;
+    after->elr_count = 0;
+    if ((int32_t)after->isr_count >= edit->min_isr) return;
+    struct node_ids replicas = image_replicas(edit->before);
+    for (uint32_t i = 0; i < replicas.count; i++) {
+        int32_t id = replicas.ids[i];
+        bool held_all = node_ids_contain(image_isr(edit->before), id) || node_ids_contain(image_elr(edit->before), id);
+        if (held_all && id != edit->dropped && !node_ids_contain(isr_of(after), id)) after->elr[after->elr_count++] = id;
+    }
+}
+
+/* The first replica that may lead and is among `candidates`. */
+static int32_t first_of(const struct partition_edit *edit, struct node_ids candidates)
+{
+    struct node_ids replicas = image_replicas(edit->before);
+    for (uint32_t i = 0; i < replicas.count; i++)
+        if (may_lead(edit, replicas.ids[i]) && node_ids_contain(candidates, replicas.ids[i])) return replicas.ids[i];
+    return NO_LEADER;
+}
+
+static void become_whole_isr(struct partition_edit *edit, int32_t leader, bool is_unclean)
+{
+    edit->after.leader = leader;
+    edit->after.isr[0] = leader;
+    edit->after.isr_count = 1;
+    if (is_unclean) {
+        edit->after.elr_count = 0;
+        edit->after.recovering = true;
+        return;
+    }
+    remove_id(edit->after.elr, &edit->after.elr_count, leader);
+    if (edit->min_isr <= 1) edit->after.elr_count = 0;
+}
+
+/* E4. */
+static int32_t unclean_candidate(const struct partition_edit *edit)
+{
+    if (edit->is_unclean_allowed) return first_of(edit, image_replicas(edit->before));
+    if (edit->after.isr_count || edit->after.elr_count) return NO_LEADER;
+    int32_t last = edit->before->last_known_leader;
+    const struct image_broker *broker = image_broker_get(edit->image, last);
+    return broker && !broker->is_flushing && may_lead(edit, last) ? last : NO_LEADER;
+}
+
+/* E3, E4. */
+static void elect(struct partition_edit *edit)
+{
+    struct partition_state *after = &edit->after;
+    int32_t preferred = image_replicas(edit->before).ids[0];
+    bool can_keep = may_lead(edit, after->leader) && node_ids_contain(isr_of(after), after->leader);
+    if (edit->wants_preferred && may_lead(edit, preferred) && node_ids_contain(isr_of(after), preferred)) {
+        after->leader = preferred;
+        return;
+    }
+    if (can_keep) return;
+    after->leader = first_of(edit, isr_of(after));
+    if (after->leader != NO_LEADER) return;
+    int32_t eligible = first_of(edit, elr_of(after));
+    if (eligible != NO_LEADER) {
+        become_whole_isr(edit, eligible, false);
+        return;
+    }
+    int32_t unclean = unclean_candidate(edit);
+    if (unclean != NO_LEADER) become_whole_isr(edit, unclean, true);
+}
+
+static bool is_changed(const struct partition_edit *edit)
+{
+    const struct image_partition *before = edit->before;
+    const struct partition_state *after = &edit->after;
+    return after->leader != before->leader || after->recovering != before->recovering ||
+           after->last_known_leader != before->last_known_leader || !node_ids_equal(isr_of(after), image_isr(before)) ||
+           !node_ids_equal(elr_of(after), image_elr(before));
+}
+
+bool partition_edit_finish(struct partition_edit *edit)
+{
+    const struct image_partition *before = edit->before;
+    struct partition_state *after = &edit->after;
+    derive_elr(edit);
+    elect(edit);
+    if (after->leader != NO_LEADER)
+        after->last_known_leader = NO_BROKER;
+    else if (before->leader != NO_LEADER)
+        after->last_known_leader = before->leader;
+    if (!is_changed(edit)) return false;
+    after->leader_epoch = before->leader_epoch + (after->leader != before->leader);
+    after->partition_epoch = before->partition_epoch + 1;
+    ASSERT_IMPLIES(after->leader != NO_LEADER, node_ids_contain(isr_of(after), after->leader));
+    ASSERT_IMPLIES((int32_t)after->isr_count >= edit->min_isr, after->elr_count == 0);
+    return true;
+}
+
+bool partition_edit_commit(struct partition_edit *edit, struct records *records)
+{
+    if (!partition_edit_finish(edit)) return false;
+    records_add_partition_change(records, edit->topic->id, edit->partition, &edit->after);
+    return true;
+}
