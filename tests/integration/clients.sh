@@ -52,7 +52,7 @@ keys_headers_times() {
   same "a record of 900,000 bytes" 900000 "$(kcat -q -b "$bootstrap" -C -e -t shapes -p 0 -o -1 -f '%S')"
   head -c 1500000 /dev/zero | tr '\0' x >"$work/larger"
   matches "a larger one than the topic takes" 'MSG_SIZE_TOO_LARGE|too large' \
-    "$(produce -t shapes -p 0 -X message.max.bytes=3000000 "$work/larger" 2>&1)"
+    "$(kcat -b "$bootstrap" -P -t shapes -p 0 -X message.max.bytes=3000000 "$work/larger" 2>&1)"
 }
 
 acks_and_absence() {

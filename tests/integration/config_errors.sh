@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# What is wrong with a config or with the machine is said in one line that names it; exit status 1.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+[[ -z ${SKIFF_SERVER:-} ]] || skip_all "Skiff's own messages"
+
+write_config() { # KEY=VALUE... after, and instead of, the defaults
+  local port controller
+  port=$(free_port) controller=$(free_port)
+  printf '%s\n' node.id=0 process.roles=broker,controller "controller.quorum.voters=0@127.0.0.1:$controller" \
+    "listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller" controller.listener.names=CONTROLLER \
+    "log.dirs=$work/data" "$@" >"$work/server.properties"
+}
+
+# refused NAME PATTERN: the server ends with status 1 after one line on stderr that matches.
+refused() {
+  local status=0 said
+  timeout 10 "$skiff" server --config "${3:-$work/server.properties}" >"$work/stdout" 2>"$work/stderr" </dev/null || status=$?
+  said=$(cat "$work/stderr")
+  same "$1: exit status" 1 "$status"
+  same "$1: one line" 1 "$(wc -l <"$work/stderr")" || echo "$said"
+  matches "$1: it says what and where" "$2" "$said"
+}
+
+write_config log.segment.bytes=many
+refused "a number that is none" 'server\.properties:7.*log\.segment\.bytes.*many'
+write_config num.partitions=0
+refused "a number out of range" 'server\.properties:7.*num\.partitions.*0'
+write_config auto.create.topics.enable=perhaps
+refused "a boolean that is none" 'auto\.create\.topics\.enable.*perhaps'
+write_config listeners=PLAINTEXT:9092
+refused "a listener without an address" 'listeners.*PLAINTEXT:9092'
+write_config process.roles=broker,dancer
+refused "a role that does not exist" 'process\.roles.*dancer'
+refused "a file that is not there" 'absent\.properties' "$work/absent.properties"
+
+touch "$work/file"
+write_config "log.dirs=$work/file/data"
+refused "a log directory that cannot be made" "$work/file/data"
+write_config "log.dirs=/proc/data"
+refused "a log directory that cannot be written" "/proc/data"
+
+must "a node runs" cluster start --nodes 1 --port 0 --wait
+taken=$(address_of 0)
+write_config "listeners=PLAINTEXT://$taken,CONTROLLER://127.0.0.1:$(free_port)"
+refused "a port in use" "${taken##*:}.*in use"
+node_data=$work/cluster/0/data
+write_config "log.dirs=$node_data"
+refused "a log directory in use by another node" "$node_data"
+
+write_config log.retention.hour=5 zookeeper.connect=localhost:2181
+port=$(sed -n 's/^listeners=.*:\([0-9]*\),.*/\1/p' "$work/server.properties")
+"$skiff" server --config "$work/server.properties" >"$work/warned" 2>&1 </dev/null &
+background+=("$!")
+warned=$!
+check "an unknown key does not stop the start" await 10 "$probe" ready 1 "127.0.0.1:$port"
+matches "it is a warning with the nearest name" 'log\.retention\.hour.*log\.retention\.hours' "$(cat "$work/warned")"
+kill "$warned"
+wait "$warned"
