@@ -18,8 +18,9 @@ must "records stream" ask await-acks
 must "all replicas are in sync" ask await-isr 3
 away=$((($(raft_leader) + 1) % 3))
 must "node $away goes away" cluster kill "$away"
-must "200 topics are created meanwhile" "$tools/admin" "$bootstrap" create-many many 200 2 2
 leader=$(raft_leader)
+must "the others know it" await 20 "$probe" ready 2 "$(address_of "$leader")" "$(address_of $((3 - away - leader)))"
+must "200 topics are created meanwhile" "$tools/admin" "$bootstrap" create-many many 200 2 2
 check "the leader took a snapshot" await 20 has_snapshot "$leader"
 must "node $away comes back" cluster restart "$away"
 must "node $away knows every topic" await 30 knows_all "$away"

@@ -1,0 +1,6 @@
+# Apache Kafka's own programs against ours; they need Java and Maven, and are skipped without.
+COMPAT := tests/compat/java_tools.sh
+COMPAT_RUN += $(COMPAT)
+check-compat: all $(INTEGRATION_NEEDS) ## run Apache Kafka's own tools against a cluster (needs Java and Maven)
+	tests/run.sh -t 300 $(COMPAT)
+.PHONY: check-compat
