@@ -2,6 +2,7 @@
 # A cluster of nodes on this machine, for trying things out and for tests.
 #
 #   deploy/local-cluster.sh start [--nodes 3] [--dir DIR] [--port 9092] [--set key=value]... [--wait]
+#   deploy/local-cluster.sh configure [as start]     writes the nodes' configs and starts nothing
 #   deploy/local-cluster.sh stop [N]          SIGTERM, and SIGKILL after 20 s
 #   deploy/local-cluster.sh kill N            SIGKILL
 #   deploy/local-cluster.sh restart N [--wait]
@@ -25,7 +26,7 @@ nodes=3 port=9092 wait=0 timeout=60 json=0 follow=0 node=
 settings=()
 
 die() { echo "local-cluster: $*" >&2; exit 1; }
-usage() { sed -n '4,12p' "${BASH_SOURCE[0]}" | sed 's/^# \{0,3\}//' >&2; exit 2; }
+usage() { sed -n '4,13p' "${BASH_SOURCE[0]}" | sed 's/^# \{0,3\}//' >&2; exit 2; }
 is_number() { [[ $1 =~ ^[0-9]+$ ]]; }
 
 parse_arguments() {
@@ -174,7 +175,7 @@ await_ready() {
   done
 }
 
-command_start() {
+command_configure() {
   local i
   if [[ -r $dir/cluster ]]; then
     for i in "$dir"/[0-9]*; do
@@ -183,7 +184,13 @@ command_start() {
   fi
   ((port > 0)) || choose_ports
   remember_cluster
-  for ((i = 0; i < nodes; i++)); do write_config "$i"; launch "$i"; done
+  for ((i = 0; i < nodes; i++)); do write_config "$i"; done
+}
+
+command_start() {
+  local i
+  command_configure
+  for ((i = 0; i < nodes; i++)); do launch "$i"; done
   ((!wait)) || await_ready
 }
 
@@ -268,7 +275,7 @@ command_clean() {
 
 parse_arguments "$@"
 case $command in
-  start | stop | kill | restart | status | bootstrap | logs | clean) "command_$command" ;;
+  configure | start | stop | kill | restart | status | bootstrap | logs | clean) "command_$command" ;;
   pause) command_signal STOP ;;
   resume) command_signal CONT ;;
   *) usage ;;

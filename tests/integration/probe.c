@@ -23,7 +23,7 @@ static void print_ids(struct reader *r)
     for (int32_t i = 0; i < count && reader_ok(r); i++) (void)printf("%s%d", i ? "," : "", reader_i32(r));
 }
 
-/* Metadata v1: about one topic, or none. */
+/* Metadata v4, the first that can be told not to create the topic: about one topic, or none. */
 static struct buf *ask_metadata(const char *address, const char *topic, struct reader *answer)
 {
     struct wire w;
@@ -32,7 +32,8 @@ static struct buf *ask_metadata(const char *address, const char *topic, struct r
     writer_init(&body, 64);
     writer_i32(&body, topic ? 1 : 0);
     if (topic) wire_put_string(&body, topic);
-    struct buf *frame = wire_call(&w, WIRE_METADATA, 1, false, writer_slice(&body), answer);
+    writer_i8(&body, 0); /* do not create it */
+    struct buf *frame = wire_call(&w, WIRE_METADATA, 4, false, writer_slice(&body), answer);
     writer_deinit(&body);
     wire_close(&w);
     return frame;
@@ -45,6 +46,7 @@ struct brokers {
 
 static bool read_brokers(struct reader *r, struct brokers *found)
 {
+    (void)reader_i32(r); /* throttle */
     found->count = reader_i32(r);
     if (found->count < 0 || found->count > 128) return false;
     for (int32_t i = 0; i < found->count; i++) {
@@ -53,6 +55,7 @@ static bool read_brokers(struct reader *r, struct brokers *found)
         (void)reader_i32(r);      /* port */
         (void)wire_get_string(r); /* rack */
     }
+    (void)wire_get_string(r); /* cluster id */
     found->controller = reader_i32(r);
     return reader_ok(r);
 }
