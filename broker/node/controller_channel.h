@@ -13,7 +13,7 @@
 
 #include "broker/node/replica_manager.h"
 #include "common/env.h"
-#include "proto/errors.h"
+#include "proto/channel.h"
 
 struct controller_channel;
 
@@ -110,7 +110,7 @@ struct forward {
     struct env_timer timer;
     struct controller_channel *owner;
     struct buf *encoded;
-    void *call;
+    struct channel_call call;
 };
 void controller_channel_forward(struct controller_channel *channel, struct forward *forward);
 void controller_channel_cancel_forward(struct forward *forward);

@@ -85,11 +85,11 @@ struct produce_partition {
     struct replica_produce *request;
     struct replica *replica;
     struct produce_waiter waiter;
-    size_t at; /* of the batch in the buffer */
+    int32_t last_offset_delta;
 };
 struct replica_produce {
     /* In. */
-    struct buf *buf; /* borrowed during the call; the log stamps the batches in it, so nobody else may hold or read it later */
+    struct buf *buf; /* borrowed during the call; the log stamps the batches in it: nobody else may read it from here on */
     int16_t acks;    /* -1, 0, 1 */
     int16_t api_version;
     int64_t timeout_ms;
@@ -114,7 +114,7 @@ struct fetch_result {
     enum kafka_error error;
     int64_t high_watermark;     /* -1 with an error */
     int64_t last_stable_offset; /* -1 with an error */
-    int64_t log_start_offset;   /* -1 with an error */
+    int64_t log_start_offset;   /* -1 with an error, but with OFFSET_OUT_OF_RANGE */
     bool is_diverging;          /* only with last_fetched_epoch: the tagged field */
     int32_t diverging_epoch;
     int64_t diverging_end_offset;
@@ -149,9 +149,8 @@ struct replica_fetch {
     struct fetch_session *session;
     struct env_timer timer;
     struct list_node node;
-    int64_t deadline_us;
-    size_t disk_reads; /* cold ranges on their way into memory */
-    enum { FETCH_NEW, FETCH_PARKED, FETCH_READY } stage;
+    int64_t deadline_us, disk_deadline_us;
+    struct fetch_cold_read *cold;
 };
 void replica_manager_fetch(struct replica_manager *manager, struct replica_fetch *request);
 /* After done(): frees the results and drops their piece references (take one for each piece that goes on). */
@@ -186,9 +185,11 @@ struct replica_list_offset {
     /* the manager's: */
     struct replica_manager *manager;
     struct list_node node;
-    struct plog_disk_read disk_read;
+    struct offset_cold_read *cold;
 };
 void replica_manager_list_offset(struct replica_manager *manager, struct replica_list_offset *request);
+/* The connection broke: done() does not come. */
+void replica_manager_abandon_list_offset(struct replica_list_offset *request);
 
 struct replica_epoch_end {
     enum kafka_error error;

@@ -9,8 +9,9 @@ struct topic_settings {
     struct plog_config log;
     int64_t retention_ms;    /* -1: no limit */
     int64_t retention_bytes; /* -1: no limit */
-    int32_t min_insync;      /* min.insync.replicas */
-    int32_t max_message_bytes;
+    int64_t min_insync;      /* min.insync.replicas */
+    int64_t max_message_bytes;
+    int64_t timestamp_before_max_ms, timestamp_after_max_ms;
     bool is_deleted_by_age; /* cleanup.policy has delete */
 };
 

@@ -148,8 +148,7 @@ static void touch(struct fetch_session *session, int64_t now_us)
 static bool make_room(struct fetch_session_cache *cache, bool is_follower, int64_t now_us)
 {
     if (map_count(&cache->sessions) < cache->slots) return true;
-    LIST_FOR_EACH(&cache->by_use, node)
-    {
+    LIST_FOR_EACH (&cache->by_use, node) {
         struct fetch_session *session = session_in_cache(node);
         bool is_idle = now_us - session->used_us > FETCH_SESSION_IDLE_US;
         if (!is_idle && !is_follower) return false; /* the others were used later */

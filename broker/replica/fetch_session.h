@@ -46,7 +46,6 @@ struct fetch_entry {
     struct list_node dirty;      /* linked: looked at by the next fetch */
     struct list_node watch;      /* in the partition's list of watchers, by the caller */
     bool is_quiet;
-    int64_t available;      /* bytes that the parked fetch could take from here */
     int64_t sent_watermark; /* what the client was told last; -1 */
     int64_t sent_log_start;
 };

@@ -32,6 +32,7 @@
  *   WAITING         asserts         asserts                  wait, or complete at once         on_waiting
  *   ISR_ANSWERED    -               -                        commit, retry later or in doubt   on_isr_answered
  *   TICK            -               -                        ISR shrinks, ISR joins            on_tick
+ *   REMOVED         role IDLE; waiters fail                                                    on_removed
  *   FAILED          role OFFLINE; waiters fail                                                 on_failed
  *
  * In OFFLINE every event is ignored. */
@@ -322,10 +323,18 @@ static void on_configured(struct partition *p, const struct partition_event *eve
     fail_waiters_below_minimum(p, actions);
 }
 
+/* Followers say nothing of partitions that stand still: those that hold everything are caught up until this append. */
+static void note_end_of_idleness(struct partition *p, int64_t now_us)
+{
+    for (size_t i = 0; i < p->replica_count; i++)
+        if (p->replicas[i].end_offset == p->log_end) p->replicas[i].caught_up_us = now_us;
+}
+
 static void on_appended(struct partition *p, const struct partition_event *event, struct partition_actions *actions)
 {
     ASSERT(p->role == PARTITION_LEADER || p->role == PARTITION_FOLLOWER);
     ASSERT(event->log.offset >= p->log_end);
+    note_end_of_idleness(p, event->now_us);
     p->log_end = event->log.offset;
     actions->changed |= PARTITION_END_MOVED;
     if (p->role == PARTITION_LEADER && p->settings->counts_unflushed) advance_watermark(p, actions);
@@ -451,6 +460,13 @@ static void on_tick(struct partition *p, const struct partition_event *event, st
     propose_joins(p, event->now_us, actions);
 }
 
+static void on_removed(struct partition *p, struct partition_actions *actions)
+{
+    leave_office(p, KAFKA_NOT_LEADER_OR_FOLLOWER, actions);
+    p->leader_id = -1;
+    become_idle(p);
+}
+
 static void on_failed(struct partition *p, struct partition_actions *actions)
 {
     leave_office(p, KAFKA_KAFKA_STORAGE_ERROR, actions);
@@ -501,6 +517,7 @@ static void dispatch(struct partition *p, const struct partition_event *event, s
     case PARTITION_WAITING: on_waiting(p, event, actions); break;
     case PARTITION_ISR_ANSWERED: on_isr_answered(p, event, actions); break;
     case PARTITION_TICK: on_tick(p, event, actions); break;
+    case PARTITION_REMOVED: on_removed(p, actions); break;
     case PARTITION_FAILED: on_failed(p, actions); break;
     }
 }

@@ -89,6 +89,7 @@ enum partition_event_type {
     PARTITION_WAITING,      /* leader: an acks=all produce was appended */
     PARTITION_ISR_ANSWERED, /* the controller's answer to a proposal */
     PARTITION_TICK,         /* look for lagging followers; several times in lag_max_us */
+    PARTITION_REMOVED,      /* no longer this node's: waiters go; the last event */
     PARTITION_FAILED,       /* the log directory is offline */
 };
 
@@ -136,7 +137,7 @@ struct partition_event {
     };
 };
 
-enum partition_change {
+enum partition_moved {
     PARTITION_END_MOVED = 1,
     PARTITION_WATERMARK_MOVED = 2,
     PARTITION_START_MOVED = 4,
@@ -147,13 +148,13 @@ struct partition_actions {
     struct list completed; /* struct produce_waiter, in offset order */
     bool propose;
     struct isr_proposal proposal;
-    unsigned changed; /* enum partition_change */
+    unsigned changed; /* enum partition_moved */
 };
 
 /* The log as it was opened: `durable_end` <= `log_end`; `high_watermark` from the checkpoint, cut to what the log holds. */
 void partition_init(struct partition *partition, const struct partition_settings *settings, struct uuid topic_id, int32_t index,
                     int64_t log_start, int64_t log_end, int64_t durable_end, int64_t high_watermark);
-/* Asserts that nobody waits: feed PARTITION_FAILED or an assignment elsewhere first. */
+/* Asserts that nobody waits: feed PARTITION_REMOVED or PARTITION_FAILED first. */
 void partition_deinit(struct partition *partition);
 void partition_step(struct partition *partition, const struct partition_event *event, struct partition_actions *actions);
 void partition_invariants(const struct partition *partition);

@@ -1,0 +1,69 @@
+/* See topic_settings.h. */
+#include "broker/node/topic_settings.h"
+
+#include "common/str.h"
+
+const struct topic_settings topic_settings_default = {
+    .log =
+        {
+            .segment_bytes = 1 << 30,
+            .segment_ms = 604800000,
+            .segment_index_bytes = 10485760,
+            .index_interval_bytes = 4096,
+            .producer_id_expiration_ms = 86400000,
+        },
+    .retention_ms = 604800000,
+    .retention_bytes = -1,
+    .min_insync = 1,
+    .max_message_bytes = 1048588,
+    .timestamp_before_max_ms = INT64_MAX,
+    .timestamp_after_max_ms = 3600000,
+    .is_deleted_by_age = true,
+};
+
+/* Values were checked where they were set (controller/metadata/topic_config.def). */
+static int64_t number_of(const struct image *image, const struct image_topic *topic, const char *name, const char *broker_name,
+                         int64_t otherwise)
+{
+    const char *text = image_topic_config(image, topic, name, broker_name);
+    int64_t number = 0;
+    return text && str_parse_i64(slice_str(text), &number) ? number : otherwise;
+}
+
+static bool list_has(const char *list, const char *word)
+{
+    struct slice rest = slice_str(list), part;
+    while (str_split(&rest, ',', &part))
+        if (slice_equal_str(str_trim(part), word)) return true;
+    return false;
+}
+
+void topic_settings_resolve(const struct topic_settings *node, const struct image *image, const struct image_topic *topic,
+                            struct topic_settings *out)
+{
+    *out = *node;
+    const struct {
+        const char *name, *broker_name;
+        int64_t *value;
+    } numbers[] = {
+        {"segment.bytes", "log.segment.bytes", &out->log.segment_bytes},
+        {"segment.ms", "log.roll.ms", &out->log.segment_ms},
+        {"segment.index.bytes", "log.index.size.max.bytes", &out->log.segment_index_bytes},
+        {"index.interval.bytes", "log.index.interval.bytes", &out->log.index_interval_bytes},
+        {"message.timestamp.before.max.ms", "log.message.timestamp.before.max.ms", &out->timestamp_before_max_ms},
+        {"message.timestamp.after.max.ms", "log.message.timestamp.after.max.ms", &out->timestamp_after_max_ms},
+        {"retention.ms", "log.retention.ms", &out->retention_ms},
+        {"retention.bytes", "log.retention.bytes", &out->retention_bytes},
+        {"min.insync.replicas", "min.insync.replicas", &out->min_insync},
+        {"max.message.bytes", "message.max.bytes", &out->max_message_bytes},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        *numbers[i].value = number_of(image, topic, numbers[i].name, numbers[i].broker_name, *numbers[i].value);
+    const char *time = image_topic_config(image, topic, "message.timestamp.type", "log.message.timestamp.type");
+    if (time) out->log.is_log_append_time = slice_equal_str(slice_str(time), "LogAppendTime");
+    const char *policy = image_topic_config(image, topic, "cleanup.policy", "log.cleanup.policy");
+    if (policy) {
+        out->log.is_compacted = list_has(policy, "compact");
+        out->is_deleted_by_age = list_has(policy, "delete");
+    }
+}
