@@ -1,0 +1,229 @@
+/* DescribeConfigs: every setting with its value and where that comes from (clients that read, change and write back erase what is
+ * left out). AlterConfigs and IncrementalAlterConfigs: settings of brokers are checked here, where their table is; the controller
+ * checks those of topics. */
+#include "broker/handlers/forwarded.h"
+#include "common/assert.h"
+#include "common/str.h"
+#include "common/topic_config.h"
+
+#include <stdio.h>
+
+/* Kafka's numbers. */
+enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4 };
+enum { SOURCE_TOPIC = 1, SOURCE_BROKER = 2, SOURCE_BROKER_DEFAULT = 3, SOURCE_STATIC = 4, SOURCE_DEFAULT = 5 };
+
+#define SYNONYMS_MAX 5
+
+/* One setting: its possible values, the one that holds first. */
+struct chain {
+    struct describe_configs_response_synonyms items[SYNONYMS_MAX];
+    int32_t count;
+};
+
+static void chain_add(struct chain *chain, const char *name, struct slice value, int8_t source)
+{
+    ASSERT(chain->count < SYNONYMS_MAX);
+    chain->items[chain->count++] = (struct describe_configs_response_synonyms){.name = slice_str(name), .value = value, .source = source};
+}
+static void chain_add_text(struct chain *chain, const char *name, const char *value, int8_t source)
+{
+    if (value) chain_add(chain, name, slice_str(value), source);
+}
+
+/* ---- where values come from ---------------------------------------------------------------------------------------- */
+
+/* The names that give one default, the strongest first; the value is in milliseconds. */
+static const enum config_key retention_keys[] = {CONFIG_LOG_RETENTION_MS, CONFIG_LOG_RETENTION_MINUTES, CONFIG_LOG_RETENTION_HOURS};
+static const enum config_key roll_keys[] = {CONFIG_LOG_ROLL_MS, CONFIG_LOG_ROLL_HOURS};
+
+static void chain_add_duration(struct chain *chain, struct call *call, const enum config_key *keys, size_t count, int64_t value_ms)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!config_is_set(call->dispatch->config, keys[i])) continue;
+        chain_add(chain, config_table[keys[i]].name, arena_printf(&call->arena, "%lld", (long long)value_ms), SOURCE_STATIC);
+        return;
+    }
+}
+
+static void chain_add_static(struct chain *chain, struct call *call, const struct setting *topic_setting)
+{
+    const struct config *config = call->dispatch->config;
+    const struct setting *setting = setting_find(config_table, CONFIG_COUNT, slice_str(topic_setting->broker_name));
+    if (topic_setting == &topic_config_table[TOPIC_CONFIG_RETENTION_MS])
+        chain_add_duration(chain, call, retention_keys, sizeof retention_keys / sizeof *retention_keys, config_retention_ms(config));
+    else if (topic_setting == &topic_config_table[TOPIC_CONFIG_SEGMENT_MS])
+        chain_add_duration(chain, call, roll_keys, sizeof roll_keys / sizeof *roll_keys, config_segment_ms(config));
+    else if (setting && config->values[setting - config_table].is_set)
+        chain_add(chain, setting->name, config->values[setting - config_table].text, SOURCE_STATIC);
+}
+
+static void topic_chain(struct chain *chain, struct call *call, const struct image_topic *topic, const struct setting *setting)
+{
+    chain_add_text(chain, setting->name, image_configs_get(&topic->configs, setting->name), SOURCE_TOPIC);
+    if (setting->broker_name) {
+        const struct image_configs *defaults = image_broker_configs(call_image(call), NO_BROKER);
+        chain_add_text(chain, setting->broker_name, image_configs_get(defaults, setting->broker_name), SOURCE_BROKER_DEFAULT);
+        chain_add_static(chain, call, setting);
+    }
+    chain_add_text(chain, setting->broker_name ? setting->broker_name : setting->name, setting->default_text, SOURCE_DEFAULT);
+}
+
+static void broker_chain(struct chain *chain, struct call *call, int32_t id, const struct setting *setting)
+{
+    const struct config_value *value = &call->dispatch->config->values[setting - config_table];
+    if (id != NO_BROKER)
+        chain_add_text(chain, setting->name, image_configs_get(image_broker_configs(call_image(call), id), setting->name), SOURCE_BROKER);
+    chain_add_text(chain, setting->name, image_configs_get(image_broker_configs(call_image(call), NO_BROKER), setting->name), SOURCE_BROKER_DEFAULT);
+    if (id == NO_BROKER) return;
+    if (value->is_set) chain_add(chain, setting->name, value->text, SOURCE_STATIC);
+    chain_add_text(chain, setting->name, setting->default_text, SOURCE_DEFAULT);
+}
+
+/* Settings of the cluster's brokers that can be changed while they run: the defaults of topics. */
+static bool is_dynamic(const struct setting *setting)
+{
+    for (size_t i = 0; i < TOPIC_CONFIG_COUNT; i++)
+        if (topic_config_table[i].broker_name && strcmp(topic_config_table[i].broker_name, setting->name) == 0) return true;
+    return false;
+}
+
+/* ---- describing ---------------------------------------------------------------------------------------------------- */
+
+static bool is_wanted(const struct describe_configs_request_resources *resource, const struct setting *setting)
+{
+    if (resource->configuration_keys_count < 0) return true;
+    for (int32_t i = 0; i < resource->configuration_keys_count; i++)
+        if (slice_equal_str(resource->configuration_keys[i], setting->name)) return true;
+    return false;
+}
+
+static void describe_one(struct call *call, const struct describe_configs_request *request, const struct setting *setting,
+                         const struct chain *chain, bool is_read_only, struct describe_configs_response_results *out)
+{
+    bool is_secret = setting->type == SETTING_PASSWORD;
+    struct describe_configs_response_configs *config = &out->configs[out->configs_count++];
+    *config = (struct describe_configs_response_configs){.name = slice_str(setting->name),
+                                                         .value = chain->count && !is_secret ? chain->items[0].value : SLICE_NULL,
+                                                         .read_only = is_read_only,
+                                                         .config_source = chain->count ? chain->items[0].source : SOURCE_DEFAULT,
+                                                         .is_sensitive = is_secret,
+                                                         .config_type = (int8_t)setting->type,
+                                                         .documentation = request->include_documentation ? slice_str(setting->doc) : SLICE_NULL};
+    if (!request->include_synonyms || is_secret) return;
+    config->synonyms_count = chain->count;
+    config->synonyms = arena_calloc(&call->arena, (size_t)chain->count, sizeof *config->synonyms);
+    memcpy(config->synonyms, chain->items, (size_t)chain->count * sizeof *config->synonyms);
+}
+
+static void describe_topic(struct call *call, const struct describe_configs_request *request,
+                           const struct describe_configs_request_resources *resource,
+                           struct describe_configs_response_results *out)
+{
+    const struct image_topic *topic = image_topic_by_name(call_image(call), resource->resource_name);
+    if (!topic) {
+        out->error_code = is_valid_topic_name(resource->resource_name) ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_INVALID_TOPIC_EXCEPTION;
+        out->error_message = error_text((enum kafka_error)out->error_code);
+        return;
+    }
+    out->configs = arena_calloc(&call->arena, TOPIC_CONFIG_COUNT, sizeof *out->configs);
+    for (size_t i = 0; i < TOPIC_CONFIG_COUNT; i++) {
+        struct chain chain = {.count = 0};
+        if (!is_wanted(resource, &topic_config_table[i])) continue;
+        topic_chain(&chain, call, topic, &topic_config_table[i]);
+        describe_one(call, request, &topic_config_table[i], &chain, false, out);
+    }
+}
+
+static void describe_broker(struct call *call, const struct describe_configs_request *request,
+                            const struct describe_configs_request_resources *resource,
+                            struct describe_configs_response_results *out)
+{
+    int64_t id = NO_BROKER;
+    bool is_default = resource->resource_name.n == 0;
+    if (!is_default && (!str_parse_i64(resource->resource_name, &id) || id != call->dispatch->node_id)) {
+        out->error_code = KAFKA_INVALID_REQUEST;
+        out->error_message =
+            arena_printf(&call->arena, "This is broker %d: ask broker %.*s itself.", call->dispatch->node_id, SLICE_ARG(resource->resource_name));
+        return;
+    }
+    out->configs = arena_calloc(&call->arena, CONFIG_COUNT, sizeof *out->configs);
+    for (size_t i = 0; i < CONFIG_COUNT; i++) {
+        struct chain chain = {.count = 0};
+        if (!is_wanted(resource, &config_table[i])) continue;
+        broker_chain(&chain, call, (int32_t)id, &config_table[i]);
+        /* The defaults of all brokers are only what somebody set. */
+        if (is_default && chain.count == 0) continue;
+        describe_one(call, request, &config_table[i], &chain, !is_dynamic(&config_table[i]), out);
+    }
+}
+
+enum request_progress handle_describe_configs(struct call *call, const void *message)
+{
+    const struct describe_configs_request *request = message;
+    struct describe_configs_response response = {.results_count = request->resources_count};
+    response.results = arena_calloc(&call->arena, (size_t)request->resources_count, sizeof *response.results);
+    for (int32_t i = 0; i < request->resources_count; i++) {
+        const struct describe_configs_request_resources *resource = &request->resources[i];
+        struct describe_configs_response_results *out = &response.results[i];
+        *out = (struct describe_configs_response_results){.resource_type = resource->resource_type, .resource_name = resource->resource_name};
+        if (resource->resource_type == RESOURCE_TOPIC) {
+            describe_topic(call, request, resource, out);
+        } else if (resource->resource_type == RESOURCE_BROKER) {
+            describe_broker(call, request, resource, out);
+        } else {
+            out->error_code = KAFKA_INVALID_REQUEST;
+            out->error_message =
+                arena_printf(&call->arena, "Resources of type %d have no settings here; topics (2) and brokers (4) do.", resource->resource_type);
+        }
+    }
+    call_respond(call, &response);
+    return REQUEST_DONE;
+}
+
+/* ---- altering ------------------------------------------------------------------------------------------------------ */
+
+/* Null: fine. The value is null when the setting is to be removed. */
+static struct slice check_broker_setting(struct call *call, struct slice resource_name, struct slice name, struct slice value)
+{
+    const struct setting *setting = setting_find(config_table, CONFIG_COUNT, name);
+    char reason[SETTING_REASON_MAX];
+    int64_t number = 0;
+    if (!setting) return arena_printf(&call->arena, "Brokers have no setting %.*s.", SLICE_ARG(name));
+    if (!is_dynamic(setting))
+        return arena_printf(&call->arena, "%s cannot be changed while brokers run: set it in server.properties and restart.", setting->name);
+    if (resource_name.n > 0)
+        return arena_printf(&call->arena, "%s is a default of topics and can only be changed for all brokers (--entity-default).", setting->name);
+    if (slice_is_null(value) || setting_parse(setting, value, &number, reason)) return SLICE_NULL;
+    return arena_printf(&call->arena, "%s=%.*s: it %s.", setting->name, SLICE_ARG(value), reason);
+}
+
+enum request_progress handle_alter_configs(struct call *call, const void *message)
+{
+    const struct alter_configs_request *request = message;
+    for (int32_t i = 0; i < request->resources_count; i++) {
+        const struct alter_configs_request_resources *resource = &request->resources[i];
+        for (int32_t k = 0; resource->resource_type == RESOURCE_BROKER && k < resource->configs_count; k++) {
+            struct slice refusal = check_broker_setting(call, resource->resource_name, resource->configs[k].name, resource->configs[k].value);
+            if (slice_is_null(refusal)) continue;
+            /* The request is one change: none of it is made. */
+            respond_error(call, message, KAFKA_INVALID_CONFIG, refusal);
+            return REQUEST_DONE;
+        }
+    }
+    return forward_call(call, message, config_number(call->dispatch->config, CONFIG_CONTROLLER_SOCKET_TIMEOUT_MS));
+}
+
+enum request_progress handle_incremental_alter_configs(struct call *call, const void *message)
+{
+    const struct incremental_alter_configs_request *request = message;
+    for (int32_t i = 0; i < request->resources_count; i++) {
+        const struct incremental_alter_configs_request_resources *resource = &request->resources[i];
+        for (int32_t k = 0; resource->resource_type == RESOURCE_BROKER && k < resource->configs_count; k++) {
+            struct slice refusal = check_broker_setting(call, resource->resource_name, resource->configs[k].name, resource->configs[k].value);
+            if (slice_is_null(refusal)) continue;
+            respond_error(call, message, KAFKA_INVALID_CONFIG, refusal);
+            return REQUEST_DONE;
+        }
+    }
+    return forward_call(call, message, config_number(call->dispatch->config, CONFIG_CONTROLLER_SOCKET_TIMEOUT_MS));
+}

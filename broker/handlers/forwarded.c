@@ -1,0 +1,139 @@
+#include "broker/handlers/forwarded.h"
+
+#include "common/assert.h"
+
+/* The controller keeps its own deadline; past it by this much, it is gone. */
+#define FORWARD_MARGIN_MS 1000
+
+struct forward_call {
+    struct forward forward;
+    struct call *call;
+    const void *message;
+};
+
+/* ---- answers when there is no controller --------------------------------------------------------------------------- */
+
+static void create_topics_error(struct call *call, const struct create_topics_request *request, int16_t error, struct slice text)
+{
+    struct create_topics_response response = {.topics_count = request->topics_count};
+    response.topics = arena_calloc(&call->arena, (size_t)request->topics_count, sizeof *response.topics);
+    for (int32_t i = 0; i < request->topics_count; i++)
+        response.topics[i] = (struct create_topics_response_topics){.name = request->topics[i].name,
+                                                                    .error_code = error,
+                                                                    .error_message = text,
+                                                                    .num_partitions = -1,
+                                                                    .replication_factor = -1,
+                                                                    .configs_count = -1};
+    call_respond(call, &response);
+}
+
+static void delete_topics_error(struct call *call, const struct delete_topics_request *request, int16_t error, struct slice text)
+{
+    bool has_ids = call->api_version >= 6;
+    struct delete_topics_response response = {.responses_count = has_ids ? request->topics_count : request->topic_names_count};
+    response.responses = arena_calloc(&call->arena, (size_t)response.responses_count, sizeof *response.responses);
+    for (int32_t i = 0; i < response.responses_count; i++)
+        response.responses[i] = (struct delete_topics_response_responses){.name = has_ids ? request->topics[i].name : request->topic_names[i],
+                                                                          .topic_id = has_ids ? request->topics[i].topic_id : UUID_ZERO,
+                                                                          .error_code = error,
+                                                                          .error_message = text};
+    call_respond(call, &response);
+}
+
+static void create_partitions_error(struct call *call, const struct create_partitions_request *request, int16_t error, struct slice text)
+{
+    struct create_partitions_response response = {.results_count = request->topics_count};
+    response.results = arena_calloc(&call->arena, (size_t)request->topics_count, sizeof *response.results);
+    for (int32_t i = 0; i < request->topics_count; i++)
+        response.results[i] =
+            (struct create_partitions_response_results){.name = request->topics[i].name, .error_code = error, .error_message = text};
+    call_respond(call, &response);
+}
+
+static void alter_configs_error(struct call *call, const struct alter_configs_request *request, int16_t error, struct slice text)
+{
+    struct alter_configs_response response = {.responses_count = request->resources_count};
+    response.responses = arena_calloc(&call->arena, (size_t)request->resources_count, sizeof *response.responses);
+    for (int32_t i = 0; i < request->resources_count; i++)
+        response.responses[i] = (struct alter_configs_response_responses){.error_code = error,
+                                                                          .error_message = text,
+                                                                          .resource_type = request->resources[i].resource_type,
+                                                                          .resource_name = request->resources[i].resource_name};
+    call_respond(call, &response);
+}
+
+static void incremental_alter_configs_error(struct call *call, const struct incremental_alter_configs_request *request, int16_t error,
+                                            struct slice text)
+{
+    struct incremental_alter_configs_response response = {.responses_count = request->resources_count};
+    response.responses = arena_calloc(&call->arena, (size_t)request->resources_count, sizeof *response.responses);
+    for (int32_t i = 0; i < request->resources_count; i++)
+        response.responses[i] = (struct incremental_alter_configs_response_responses){.error_code = error,
+                                                                                      .error_message = text,
+                                                                                      .resource_type = request->resources[i].resource_type,
+                                                                                      .resource_name = request->resources[i].resource_name};
+    call_respond(call, &response);
+}
+
+void respond_error(struct call *call, const void *message, enum kafka_error error, struct slice text)
+{
+    int16_t code = (int16_t)error;
+    switch (call->api_key) {
+    case API_CREATE_TOPICS: create_topics_error(call, message, code, text); break;
+    case API_DELETE_TOPICS: delete_topics_error(call, message, code, text); break;
+    case API_CREATE_PARTITIONS: create_partitions_error(call, message, code, text); break;
+    case API_ALTER_CONFIGS: alter_configs_error(call, message, code, text); break;
+    case API_INCREMENTAL_ALTER_CONFIGS: incremental_alter_configs_error(call, message, code, text); break;
+    case API_DESCRIBE_QUORUM: call_respond(call, &(struct describe_quorum_response){.error_code = code, .error_message = text}); break;
+    default: UNREACHABLE();
+    }
+}
+
+/* ---- the way there and back ---------------------------------------------------------------------------------------- */
+
+static void on_forwarded(struct forward *forward, enum kafka_error error, struct buf *frame, struct slice body, int64_t now_us)
+{
+    struct forward_call *f = CONTAINER_OF(forward, struct forward_call, forward);
+    (void)now_us;
+    if (error)
+        respond_error(f->call, f->message, error, error_text(error));
+    else
+        call_respond_encoded(f->call, frame, body);
+}
+
+static void on_abandoned(struct request *request)
+{
+    struct call *call = request->user;
+    struct forward_call *f = call->state;
+    controller_channel_cancel_forward(&f->forward);
+    call_finish(call);
+}
+
+enum request_progress forward_call(struct call *call, const void *message, int64_t timeout_ms)
+{
+    struct forward_call *f = arena_alloc(&call->arena, sizeof *f);
+    const struct connection *connection = call->request->connection;
+    f->call = call;
+    f->message = message;
+    f->forward = (struct forward){.principal = connection_principal(connection),
+                                  .client_address = connection_peer(connection),
+                                  .api_key = call->api_key,
+                                  .api_version = call->api_version,
+                                  .body = call->body,
+                                  .timeout_ms = timeout_ms,
+                                  .done = on_forwarded};
+    call->state = f;
+    call->request->user = call;
+    call->request->on_abandoned = on_abandoned;
+    controller_channel_forward(call->dispatch->controller, &f->forward);
+    return REQUEST_BLOCKED;
+}
+
+enum request_progress handle_forwarded(struct call *call, const void *message)
+{
+    int64_t default_ms = config_number(call->dispatch->config, CONFIG_CONTROLLER_SOCKET_TIMEOUT_MS), asked_ms = default_ms;
+    if (call->api_key == API_CREATE_TOPICS) asked_ms = ((const struct create_topics_request *)message)->timeout_ms;
+    if (call->api_key == API_DELETE_TOPICS) asked_ms = ((const struct delete_topics_request *)message)->timeout_ms;
+    if (call->api_key == API_CREATE_PARTITIONS) asked_ms = ((const struct create_partitions_request *)message)->timeout_ms;
+    return forward_call(call, message, (asked_ms < 0 ? 0 : asked_ms) + FORWARD_MARGIN_MS);
+}
