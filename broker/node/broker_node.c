@@ -1,0 +1,298 @@
+#include "broker/node/broker_node.h"
+
+#include "broker/handlers/dispatch.h"
+#include "broker/node/broker_options.h"
+#include "broker/node/controller_channel.h"
+#include "broker/node/replica_manager.h"
+#include "common/assert.h"
+#include "common/mem.h"
+#include "controller/metadata/replay.h"
+#include "controller/metadata/snapshot.h"
+#include "controller/metadata/update.h"
+#include "proto/connection.h"
+
+#include <stdio.h>
+
+enum broker_state {
+    BROKER_STARTING, /* requests wait */
+    BROKER_RUNNING,
+    BROKER_LEAVING, /* leaderships are moving away */
+    BROKER_STOPPED,
+};
+
+struct broker_node {
+    struct env *env;
+    const struct config *config;
+    struct listeners listeners;
+    uint16_t ports[LISTENERS_MAX];
+    struct broker_node_options options;
+    enum broker_state state;
+    int64_t started_us;
+    struct image image;
+    struct image_delta delta;
+    struct replica_manager *replicas;
+    struct controller_channel *controller;
+    struct dispatch dispatch;
+    struct server server;
+    bool has_server;
+    struct list early; /* struct early_request */
+    void (*stopped)(void *user, bool is_clean);
+    void *stopped_user;
+    bool is_clean;
+    struct env_timer last_turn; /* lets the last answers out */
+};
+
+static const struct logger *logger_of(const struct broker_node *node) { return env_logger(node->env); }
+
+/* ---- requests before the first activity ---------------------------------------------------------------------------- */
+
+struct early_request {
+    struct list_node node;
+    struct request *request;
+};
+
+static void forget_early(struct early_request *early)
+{
+    list_remove(&early->node);
+    mem_free(early);
+}
+
+static void on_early_abandoned(struct request *request)
+{
+    forget_early(request->user);
+    request_finish(request);
+}
+
+static enum request_progress keep_early(struct broker_node *node, struct request *request)
+{
+    struct early_request *early = mem_alloc(sizeof *early);
+    early->request = request;
+    request->user = early;
+    request->on_abandoned = on_early_abandoned;
+    list_push_back(&node->early, &early->node);
+    return REQUEST_BLOCKED;
+}
+
+static void serve_early(struct broker_node *node)
+{
+    for (struct list_node *at; (at = list_first(&node->early));) {
+        struct early_request *early = CONTAINER_OF(at, struct early_request, node);
+        struct request *request = early->request;
+        forget_early(early);
+        request->user = NULL;
+        request->on_abandoned = NULL;
+        if (dispatch_request(&node->dispatch, request) == REQUEST_PARKED) request_unblock(request);
+    }
+}
+
+static enum request_progress on_request(void *user, struct request *request)
+{
+    struct broker_node *node = user;
+    return node->state == BROKER_STARTING ? keep_early(node, request) : dispatch_request(&node->dispatch, request);
+}
+
+/* ---- metadata ------------------------------------------------------------------------------------------------------ */
+
+static void apply(struct broker_node *node, const struct metadata_update *update)
+{
+    char why[REPLAY_ERROR_MAX] = "";
+    bool is_snapshot = update->type == METADATA_UPDATE_SNAPSHOT;
+    struct slice bytes = update->bytes ? buf_slice(update->bytes) : slice_make("", 0);
+    enum err err = is_snapshot ? snapshot_load(&node->image, bytes, update->index, &node->delta, why)
+                               : image_replay(&node->image, bytes, update->index, &node->delta, why);
+    if (err) {
+        char reason[CONFIG_LINE_MAX];
+        snprintf(reason, sizeof reason, "metadata at index %lld cannot be applied: %s", (long long)update->index, why);
+        node->options.on_failed(node->options.user, reason);
+        return;
+    }
+    bool announce = node->delta.announce;
+    replica_manager_apply(node->replicas, &node->delta);
+    image_delta_clear(&node->delta, &node->image);
+    controller_channel_on_applied(node->controller, announce);
+}
+
+void broker_node_on_update(struct env_message *message, int64_t now_us)
+{
+    struct metadata_update *update = metadata_update_of(message);
+    struct broker_node *node = update->receiver;
+    (void)now_us;
+    if (node->state == BROKER_STOPPED) {
+        metadata_update_destroy(update);
+        return;
+    }
+    switch (update->type) {
+    case METADATA_UPDATE_SNAPSHOT:
+    case METADATA_UPDATE_RECORDS: apply(node, update); break;
+    case METADATA_UPDATE_LEADER:
+        node->image.controller_id = update->leader_id;
+        controller_channel_on_leader(node->controller, update->leader_id, update->host, update->port, update->term);
+        break;
+    }
+    metadata_update_destroy(update);
+}
+
+/* ---- the controller's word ----------------------------------------------------------------------------------------- */
+
+static void on_active(void *user, bool is_active, int64_t now_us)
+{
+    struct broker_node *node = user;
+    int32_t id = config_node_id(node->config);
+    if (!is_active || node->state != BROKER_STARTING) return;
+    node->state = BROKER_RUNNING;
+    /* Scripts that drive Kafka wait for these words. */
+    log_line(logger_of(node), LOG_INFO, "server", "[BrokerLifecycleManager id=%d] Transitioning from RECOVERY to RUNNING", id);
+    log_line(logger_of(node), LOG_INFO, "server", "[KafkaServer id=%d] started: Kafka Server started after %lld ms, %zu partitions here", id,
+             (long long)(now_us - node->started_us) / 1000, replica_manager_count(node->replicas));
+    serve_early(node);
+    if (node->options.on_active) node->options.on_active(node->options.user, now_us);
+}
+
+static void on_refused(void *user, enum kafka_error error, const char *message)
+{
+    struct broker_node *node = user;
+    char reason[CONFIG_LINE_MAX];
+    snprintf(reason, sizeof reason, "the controller refuses broker %d: %s (%s)", config_node_id(node->config),
+             message && *message ? message : kafka_error_message((int16_t)error), kafka_error_name((int16_t)error));
+    node->options.on_failed(node->options.user, reason);
+}
+
+static void on_disks_failed(void *user, const char *reason)
+{
+    struct broker_node *node = user;
+    node->options.on_failed(node->options.user, reason);
+}
+
+/* ---- start --------------------------------------------------------------------------------------------------------- */
+
+static enum err open_listeners(struct broker_node *node, char *reason)
+{
+    struct server_limits limits = broker_server_limits(node->config);
+    struct server_handler handler = {.on_request = on_request, .user = node};
+    server_init(&node->server, node->env, &limits, &handler);
+    node->has_server = true;
+    for (size_t i = 0; i < node->listeners.count; i++) {
+        const struct listener_config *listener = &node->listeners.items[i];
+        if (listener->is_controller) continue;
+        enum err err = server_listen(&node->server, listener->name, listener->host, listener->port, false, &node->ports[i]);
+        if (!err) continue;
+        broker_explain_listen(listener, err, reason);
+        return err;
+    }
+    return ERR_OK;
+}
+
+static void open_controller_channel(struct broker_node *node)
+{
+    struct controller_channel_listener advertised[LISTENERS_MAX];
+    struct controller_channel_options options = broker_channel_options(node->config, &node->listeners, node->ports, advertised);
+    options.incarnation = broker_draw_uuid(node->env);
+    options.on_active = on_active;
+    options.on_refused = on_refused;
+    options.user = node;
+    node->controller = controller_channel_create(node->env, &options, node->replicas, &node->image);
+    replica_manager_set_channel(node->replicas, node->controller);
+}
+
+static enum err open_replicas(struct broker_node *node, char *reason)
+{
+    struct log_dir_names dirs;
+    struct replica_manager_options options = broker_replica_options(node->config, &node->listeners, node->options.open_files_max);
+    char why[REPLICA_REASON_MAX] = "";
+    options.on_failed = on_disks_failed;
+    options.user = node;
+    log_dir_names_init(&dirs, node->config);
+    options.log_dirs = dirs.names;
+    options.log_dir_count = dirs.count;
+    enum err err = replica_manager_create(node->env, &options, &node->image, &node->replicas, why);
+    if (err) snprintf(reason, CONFIG_LINE_MAX, "%s", why);
+    log_dir_names_deinit(&dirs);
+    return err;
+}
+
+enum err broker_node_create(struct env *env, const struct broker_node_options *options, struct broker_node **out,
+                            char reason[static CONFIG_LINE_MAX])
+{
+    struct broker_node *node = mem_alloc(sizeof *node);
+    ASSERT(options->on_failed != NULL);
+    *out = NULL;
+    node->env = env;
+    node->config = options->config;
+    node->options = *options;
+    node->listeners = *options->listeners;
+    node->started_us = env_now_us(env);
+    list_init(&node->early);
+    image_init(&node->image, env_random64(env));
+    image_delta_init(&node->delta, &node->image);
+    enum err err = open_listeners(node, reason);
+    if (!err) err = open_replicas(node, reason);
+    if (err) {
+        broker_node_destroy(node);
+        return err;
+    }
+    open_controller_channel(node);
+    dispatch_init(&node->dispatch, env, node->config, &node->image, node->replicas, node->controller, config_node_id(node->config));
+    *out = node;
+    return ERR_OK;
+}
+
+/* ---- stop ---------------------------------------------------------------------------------------------------------- */
+
+static void on_last_turn(struct env_timer *timer, int64_t now_us)
+{
+    struct broker_node *node = CONTAINER_OF(timer, struct broker_node, last_turn);
+    (void)now_us;
+    node->stopped(node->stopped_user, node->is_clean);
+}
+
+static void on_moved(void *user, bool is_moved)
+{
+    struct broker_node *node = user;
+    if (!is_moved) log_line(logger_of(node), LOG_WARN, "server", "leaderships could not be moved in time: clients will look for new leaders by themselves");
+    node->state = BROKER_STOPPED;
+    node->dispatch.is_stopping = true;
+    server_stop_listening(&node->server);
+    node->is_clean = replica_manager_close(node->replicas);
+    env_timer_init(&node->last_turn, on_last_turn);
+    env_timer_set(node->env, &node->last_turn, env_now_us(node->env) + 1);
+}
+
+void broker_node_stop(struct broker_node *node, int64_t timeout_ms, void (*stopped)(void *user, bool is_clean), void *user)
+{
+    bool was_running = node->state == BROKER_RUNNING;
+    ASSERT(node->stopped == NULL);
+    node->stopped = stopped;
+    node->stopped_user = user;
+    if (node->state == BROKER_STOPPED) return;
+    node->state = BROKER_LEAVING;
+    if (was_running && config_flag(node->config, CONFIG_CONTROLLED_SHUTDOWN_ENABLE))
+        controller_channel_shut_down(node->controller, timeout_ms, on_moved, node);
+    else
+        on_moved(node, true);
+}
+
+void broker_node_destroy(struct broker_node *node)
+{
+    if (!node) return;
+    env_timer_clear(node->env, &node->last_turn);
+    if (node->has_server) server_deinit(&node->server);
+    if (node->controller) {
+        dispatch_deinit(&node->dispatch);
+        controller_channel_destroy(node->controller);
+    }
+    if (node->replicas) replica_manager_destroy(node->replicas);
+    image_delta_deinit(&node->delta);
+    image_deinit(&node->image);
+    mem_free(node);
+}
+
+/* ---- questions ----------------------------------------------------------------------------------------------------- */
+
+uint16_t broker_node_port(const struct broker_node *node, size_t listener)
+{
+    ASSERT(listener < node->listeners.count);
+    return node->ports[listener];
+}
+bool broker_node_is_active(const struct broker_node *node) { return controller_channel_is_active(node->controller); }
+const struct image *broker_node_image(const struct broker_node *node) { return &node->image; }
+struct replica_manager *broker_node_replicas(struct broker_node *node) { return node->replicas; }
