@@ -8,9 +8,8 @@
 
 /* Bytes on the wire of the types of fixed size, 0 for the others. */
 static const uint8_t wire_sizes[] = {
-    [SCHEMA_BOOL] = 1,   [SCHEMA_INT8] = 1,  [SCHEMA_INT16] = 2,   [SCHEMA_UINT16] = 2,
-    [SCHEMA_INT32] = 4,  [SCHEMA_INT64] = 8, [SCHEMA_FLOAT64] = 8, [SCHEMA_UUID] = 16,
-    [SCHEMA_STRING] = 0, [SCHEMA_BYTES] = 0, [SCHEMA_RECORDS] = 0, [SCHEMA_STRUCT] = 0,
+    [SCHEMA_BOOL] = 1,    [SCHEMA_INT8] = 1,  [SCHEMA_INT16] = 2,  [SCHEMA_UINT16] = 2, [SCHEMA_INT32] = 4,   [SCHEMA_INT64] = 8,
+    [SCHEMA_FLOAT64] = 8, [SCHEMA_UUID] = 16, [SCHEMA_STRING] = 0, [SCHEMA_BYTES] = 0,  [SCHEMA_RECORDS] = 0, [SCHEMA_STRUCT] = 0,
 };
 _Static_assert(sizeof(double) == 8, "float64 is copied bit by bit");
 
@@ -80,8 +79,10 @@ void field_set_default(const struct schema_field *field, struct arena *arena, vo
     case SCHEMA_BYTES:
     case SCHEMA_RECORDS: *(struct slice *)at = is_null ? SLICE_NULL : SLICE_LITERAL(""); return;
     case SCHEMA_STRUCT:
-        if (field->flags & SCHEMA_POINTER) set_pointer_default(field, arena, at);
-        else set_struct_defaults(field->of, arena, at);
+        if (field->flags & SCHEMA_POINTER)
+            set_pointer_default(field, arena, at);
+        else
+            set_struct_defaults(field->of, arena, at);
         return;
     }
     UNREACHABLE();
@@ -108,7 +109,7 @@ bool field_is_default(const struct schema_field *field, const void *at)
     case SCHEMA_UINT16: return *(const uint16_t *)at == field->value;
     case SCHEMA_INT32: return *(const int32_t *)at == field->value;
     case SCHEMA_INT64: return *(const int64_t *)at == field->value;
-    case SCHEMA_FLOAT64: return memcmp(at, &(const double){0}, sizeof(double)) == 0;
+    case SCHEMA_FLOAT64: return *(const double *)at == 0;
     case SCHEMA_UUID: return uuid_is_zero(*(const struct uuid *)at);
     case SCHEMA_STRING:
     case SCHEMA_BYTES:
@@ -163,8 +164,10 @@ static void *take(struct decoder *d, size_t count, size_t size)
 static int64_t decode_length(struct decoder *d, const struct schema_op *op, bool is_short)
 {
     int64_t length;
-    if (op->flags & SCHEMA_COMPACT) length = (int64_t)reader_uvarint32(&d->r) - 1;
-    else length = is_short ? reader_i16(&d->r) : reader_i32(&d->r);
+    if (op->flags & SCHEMA_COMPACT)
+        length = (int64_t)reader_uvarint32(&d->r) - 1;
+    else
+        length = is_short ? reader_i16(&d->r) : reader_i32(&d->r);
     if (length < -1 || (length == -1 && !(op->flags & SCHEMA_NULLABLE))) reader_fail(&d->r);
     return reader_ok(&d->r) ? length : -1;
 }
@@ -208,8 +211,10 @@ static void decode_scalar(struct decoder *d, const struct schema_op *op, void *a
     case SCHEMA_BYTES:
     case SCHEMA_RECORDS: decode_slice(d, op, at); return;
     case SCHEMA_STRUCT:
-        if (op->flags & SCHEMA_POINTER) decode_pointer(d, op, at);
-        else decode_struct(d, op->layout, at);
+        if (op->flags & SCHEMA_POINTER)
+            decode_pointer(d, op, at);
+        else
+            decode_struct(d, op->layout, at);
         return;
     }
     UNREACHABLE();
@@ -244,8 +249,10 @@ static void decode_array(struct decoder *d, const struct schema_op *op, void *at
 
 static void decode_field(struct decoder *d, const struct schema_op *op, void *at)
 {
-    if (op->flags & SCHEMA_ARRAY) decode_array(d, op, at);
-    else decode_scalar(d, op, at);
+    if (op->flags & SCHEMA_ARRAY)
+        decode_array(d, op, at);
+    else
+        decode_scalar(d, op, at);
 }
 
 /* A tagged field's value fills its bytes exactly. */
@@ -330,8 +337,10 @@ static void size_fail(struct sizer *z, enum err err)
 static void size_length(struct sizer *z, const struct schema_op *op, bool is_short, int64_t length)
 {
     if (length < 0 && !(op->flags & SCHEMA_NULLABLE)) size_fail(z, ERR_INVALID);
-    if (op->flags & SCHEMA_COMPACT) z->bytes += uvarint_size((uint64_t)(length + 1));
-    else z->bytes += is_short ? 2 : 4;
+    if (op->flags & SCHEMA_COMPACT)
+        z->bytes += uvarint_size((uint64_t)(length + 1));
+    else
+        z->bytes += is_short ? 2 : 4;
 }
 
 static void size_slice(struct sizer *z, const struct schema_op *op, struct slice s)
@@ -349,16 +358,22 @@ static void size_slice(struct sizer *z, const struct schema_op *op, struct slice
 static void size_pointer(struct sizer *z, const struct schema_op *op, const void *inner)
 {
     if (op->flags & SCHEMA_NULLABLE) z->bytes++;
-    if (inner) size_struct(z, op->layout, inner);
-    else if (!(op->flags & SCHEMA_NULLABLE)) size_fail(z, ERR_INVALID);
+    if (inner)
+        size_struct(z, op->layout, inner);
+    else if (!(op->flags & SCHEMA_NULLABLE))
+        size_fail(z, ERR_INVALID);
 }
 
 static void size_scalar(struct sizer *z, const struct schema_op *op, const void *at)
 {
-    if (wire_sizes[op->type]) z->bytes += wire_sizes[op->type];
-    else if (op->type != SCHEMA_STRUCT) size_slice(z, op, *(const struct slice *)at);
-    else if (op->flags & SCHEMA_POINTER) size_pointer(z, op, *(const void *const *)at);
-    else size_struct(z, op->layout, at);
+    if (wire_sizes[op->type])
+        z->bytes += wire_sizes[op->type];
+    else if (op->type != SCHEMA_STRUCT)
+        size_slice(z, op, *(const struct slice *)at);
+    else if (op->flags & SCHEMA_POINTER)
+        size_pointer(z, op, *(const void *const *)at);
+    else
+        size_struct(z, op->layout, at);
 }
 
 static void size_array(struct sizer *z, const struct schema_op *op, const void *at)
@@ -378,8 +393,10 @@ static void size_array(struct sizer *z, const struct schema_op *op, const void *
 
 static void size_field(struct sizer *z, const struct schema_op *op, const void *at)
 {
-    if (op->flags & SCHEMA_ARRAY) size_array(z, op, at);
-    else size_scalar(z, op, at);
+    if (op->flags & SCHEMA_ARRAY)
+        size_array(z, op, at);
+    else
+        size_scalar(z, op, at);
 }
 
 static void size_tags(struct sizer *z, const struct schema_op *op, const struct schema_op *end, const uint8_t *base)
@@ -453,8 +470,10 @@ static void put_uvarint(struct encoder *e, uint64_t value)
 
 static void put_length(struct encoder *e, const struct schema_op *op, bool is_short, int64_t length)
 {
-    if (op->flags & SCHEMA_COMPACT) put_uvarint(e, (uint64_t)(length + 1));
-    else put_signed(e, length, is_short ? 2 : 4);
+    if (op->flags & SCHEMA_COMPACT)
+        put_uvarint(e, (uint64_t)(length + 1));
+    else
+        put_signed(e, length, is_short ? 2 : 4);
 }
 
 static void encode_slice(struct encoder *e, const struct schema_op *op, struct slice s)
@@ -498,8 +517,10 @@ static void encode_scalar(struct encoder *e, const struct schema_op *op, const v
     case SCHEMA_BYTES:
     case SCHEMA_RECORDS: encode_slice(e, op, *(const struct slice *)at); return;
     case SCHEMA_STRUCT:
-        if (op->flags & SCHEMA_POINTER) encode_pointer(e, op, *(const void *const *)at);
-        else encode_struct(e, op->layout, at);
+        if (op->flags & SCHEMA_POINTER)
+            encode_pointer(e, op, *(const void *const *)at);
+        else
+            encode_struct(e, op->layout, at);
         return;
     }
     UNREACHABLE();
@@ -520,12 +541,11 @@ static void encode_field(struct encoder *e, const struct schema_op *op, const vo
 }
 
 /* Tagged fields carry their size in front: the one thing that is measured twice. */
-static void encode_tags(struct encoder *e, const struct schema_op *first, const struct schema_op *end, const uint8_t *base)
+static void encode_tags(struct encoder *e, const struct schema_op *op, const struct schema_op *end, const uint8_t *base)
 {
-    uint64_t count = 0;
-    for (const struct schema_op *op = first; op < end; op++) count += !field_is_default(&schema_fields[op->field], base + op->offset);
-    put_uvarint(e, count);
-    for (const struct schema_op *op = first; op < end && count; op++) {
+    uint8_t *count = e->at++;
+    *count = 0;
+    for (; op < end; op++) {
         const void *at = base + op->offset;
         if (field_is_default(&schema_fields[op->field], at)) continue;
         struct sizer z = {0};
@@ -533,6 +553,8 @@ static void encode_tags(struct encoder *e, const struct schema_op *first, const 
         put_uvarint(e, op->tag);
         put_uvarint(e, z.bytes);
         encode_field(e, op, at);
+        ++*count;
+        ASSERT(*count < 128); /* still a varint of one byte */
     }
 }
 

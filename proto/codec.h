@@ -46,7 +46,7 @@ NODISCARD enum err codec_decode_exact(enum kmsg kmsg, int16_t version, struct sl
  *     struct fetch_request request;
  *     CODEC_INIT(fetch_request, &request); */
 #define CODEC_NEW(arena, name, count) ((struct name *)codec_new(arena, KMSG_STRUCT_##name, count))
-#define CODEC_INIT(name, pointer) codec_init_struct(KMSG_STRUCT_##name, 1 ? (pointer) : (struct name *)NULL)
+#define CODEC_INIT(name, pointer)     codec_init_struct(KMSG_STRUCT_##name, 1 ? (pointer) : (struct name *)NULL)
 /* `count` structs side by side; the arena must have room. */
 void *codec_new(struct arena *arena, enum kmsg_struct of, size_t count);
 void codec_init_struct(enum kmsg_struct of, void *at);
@@ -59,8 +59,8 @@ NODISCARD enum err codec_encode(enum kmsg kmsg, int16_t version, const void *mes
  * the writer's start).  With a hook the codec never follows records.p: it may be any non-NULL token of the caller. */
 typedef void codec_records_fn(void *context, size_t position, struct slice records);
 /* Leaves the bytes of records that are not empty to `on_records`, called in order; *records_bytes (may be NULL) is their sum. */
-NODISCARD enum err codec_encode_pieces(enum kmsg kmsg, int16_t version, const void *message, struct writer *w,
-                                       codec_records_fn *on_records, void *context, size_t *records_bytes);
+NODISCARD enum err codec_encode_pieces(enum kmsg kmsg, int16_t version, const void *message, struct writer *w, codec_records_fn *on_records,
+                                       void *context, size_t *records_bytes);
 /* Bytes that codec_encode would write, records included. */
 NODISCARD enum err codec_size(enum kmsg kmsg, int16_t version, const void *message, size_t *size);
 

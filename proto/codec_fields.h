@@ -29,11 +29,16 @@ static inline struct schema_op op_element(const struct schema_op *op)
 static inline size_t op_element_size(const struct schema_op *op)
 {
     static const uint8_t sizes[] = {
-        [SCHEMA_BOOL] = sizeof(bool),          [SCHEMA_INT8] = 1,
-        [SCHEMA_INT16] = 2,                    [SCHEMA_UINT16] = 2,
-        [SCHEMA_INT32] = 4,                    [SCHEMA_INT64] = 8,
-        [SCHEMA_FLOAT64] = 8,                  [SCHEMA_UUID] = 16,
-        [SCHEMA_STRING] = sizeof(struct slice), [SCHEMA_BYTES] = sizeof(struct slice),
+        [SCHEMA_BOOL] = sizeof(bool),
+        [SCHEMA_INT8] = 1,
+        [SCHEMA_INT16] = 2,
+        [SCHEMA_UINT16] = 2,
+        [SCHEMA_INT32] = 4,
+        [SCHEMA_INT64] = 8,
+        [SCHEMA_FLOAT64] = 8,
+        [SCHEMA_UUID] = 16,
+        [SCHEMA_STRING] = sizeof(struct slice),
+        [SCHEMA_BYTES] = sizeof(struct slice),
         [SCHEMA_RECORDS] = sizeof(struct slice),
     };
     return op->type == SCHEMA_STRUCT ? schema_structs[schema_layouts[op->layout].of].size : sizes[op->type];

@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define SHOWN_BYTES_MAX 64  /* of a string */
+#define SHOWN_BYTES_MAX    64 /* of a string */
 #define SHOWN_ELEMENTS_MAX 8
 
 /* ---- print ------------------------------------------------------------------------------------------------------- */
@@ -33,7 +33,7 @@ static PRINTF_LIKE(2, 3) void print_format(struct printer *p, const char *format
     char text[64];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     print_text(p, text);
 }
@@ -44,9 +44,12 @@ static void print_string(struct printer *p, struct slice s)
     print_char(p, '"');
     for (size_t i = 0; i < shown; i++) {
         uint8_t c = s.p[i];
-        if (c == '"' || c == '\\') print_format(p, "\\%c", c);
-        else if (c >= 0x20 && c < 0x7f) print_char(p, (char)c);
-        else print_format(p, "\\x%02x", c);
+        if (c == '"' || c == '\\')
+            print_format(p, "\\%c", c);
+        else if (c >= 0x20 && c < 0x7f)
+            print_char(p, (char)c);
+        else
+            print_format(p, "\\x%02x", c);
     }
     print_char(p, '"');
     if (shown < s.n) print_format(p, "... %zu bytes", s.n);
@@ -54,10 +57,14 @@ static void print_string(struct printer *p, struct slice s)
 
 static void print_slice(struct printer *p, const struct schema_op *op, struct slice s)
 {
-    if (slice_is_null(s)) print_text(p, "null");
-    else if (op->flags & SCHEMA_SECRET) print_text(p, "<hidden>");
-    else if (op->type == SCHEMA_STRING) print_string(p, s);
-    else print_format(p, "<%zu bytes>", s.n);
+    if (slice_is_null(s))
+        print_text(p, "null");
+    else if (op->flags & SCHEMA_SECRET)
+        print_text(p, "<hidden>");
+    else if (op->type == SCHEMA_STRING)
+        print_string(p, s);
+    else
+        print_format(p, "<%zu bytes>", s.n);
 }
 
 static void print_uuid(struct printer *p, const struct uuid *uuid)
@@ -83,8 +90,10 @@ static void print_scalar(struct printer *p, const struct schema_op *op, const vo
     case SCHEMA_RECORDS: print_slice(p, op, *(const struct slice *)at); return;
     case SCHEMA_STRUCT: {
         const void *inner = op->flags & SCHEMA_POINTER ? *(const void *const *)at : at;
-        if (inner) print_struct(p, op->layout, inner);
-        else print_text(p, "null");
+        if (inner)
+            print_struct(p, op->layout, inner);
+        else
+            print_text(p, "null");
         return;
     }
     }
@@ -115,7 +124,7 @@ static void print_struct(struct printer *p, uint16_t index, const uint8_t *base)
     const struct schema_layout *layout = &schema_layouts[index];
     const char *separator = "";
     print_char(p, '{');
-    for (uint16_t i = 0; i < layout->present + layout->tagged; i++) {
+    for (uint32_t i = 0; i < (uint32_t)layout->present + layout->tagged; i++) {
         const struct schema_op *op = &schema_ops[layout->op_first + i];
         const struct schema_field *field = &schema_fields[op->field];
         const void *at = base + op->offset;
@@ -123,8 +132,10 @@ static void print_struct(struct printer *p, uint16_t index, const uint8_t *base)
         print_text(p, separator);
         print_text(p, schema_text + field->name);
         print_text(p, ": ");
-        if (op->flags & SCHEMA_ARRAY) print_array(p, op, at);
-        else print_scalar(p, op, at);
+        if (op->flags & SCHEMA_ARRAY)
+            print_array(p, op, at);
+        else
+            print_scalar(p, op, at);
         separator = ", ";
     }
     print_char(p, '}');
@@ -153,7 +164,8 @@ static struct slice random_slice(struct randomizer *z, const struct schema_op *o
     if ((op->flags & SCHEMA_NULLABLE) && prng_chance(z->prng, 1, 4)) return SLICE_NULL;
     size_t n = prng_below(z->prng, prng_chance(z->prng, 1, 16) ? 300 : 12);
     uint8_t *bytes = arena_alloc(z->arena, n);
-    for (size_t i = 0; i < n; i++) bytes[i] = (uint8_t)(op->type == SCHEMA_STRING ? prng_range(z->prng, 'a', 'z') : (int64_t)prng_next(z->prng) & 0xff);
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = (uint8_t)(op->type == SCHEMA_STRING ? prng_range(z->prng, 'a', 'z') : (int64_t)prng_next(z->prng) & 0xff);
     return slice_make(bytes, n);
 }
 
@@ -163,6 +175,11 @@ static void randomize_pointer(struct randomizer *z, const struct schema_op *op, 
     if ((op->flags & SCHEMA_NULLABLE) && prng_chance(z->prng, 1, 3)) return;
     *out = arena_alloc(z->arena, schema_structs[schema_layouts[op->layout].of].size);
     randomize_struct(z, op->layout, *out);
+}
+
+static void random_uuid(struct prng *prng, struct uuid *out)
+{
+    for (size_t i = 0; i < sizeof out->bytes; i++) out->bytes[i] = (uint8_t)prng_next(prng);
 }
 
 static void randomize_scalar(struct randomizer *z, const struct schema_op *op, void *at)
@@ -176,13 +193,15 @@ static void randomize_scalar(struct randomizer *z, const struct schema_op *op, v
     case SCHEMA_INT32: *(int32_t *)at = (int32_t)value; return;
     case SCHEMA_INT64: *(int64_t *)at = (int64_t)value; return;
     case SCHEMA_FLOAT64: *(double *)at = (double)(int64_t)value / 1024; return;
-    case SCHEMA_UUID: memcpy(at, &(const struct uuid){{(uint8_t)value, 2, 3, 4}}, sizeof(struct uuid)); return;
+    case SCHEMA_UUID: random_uuid(z->prng, at); return;
     case SCHEMA_STRING:
     case SCHEMA_BYTES:
     case SCHEMA_RECORDS: *(struct slice *)at = random_slice(z, op); return;
     case SCHEMA_STRUCT:
-        if (op->flags & SCHEMA_POINTER) randomize_pointer(z, op, at);
-        else randomize_struct(z, op->layout, at);
+        if (op->flags & SCHEMA_POINTER)
+            randomize_pointer(z, op, at);
+        else
+            randomize_struct(z, op->layout, at);
         return;
     }
     UNREACHABLE();
@@ -206,13 +225,16 @@ static void randomize_array(struct randomizer *z, const struct schema_op *op, vo
 static void randomize_struct(struct randomizer *z, uint16_t index, uint8_t *base)
 {
     const struct schema_layout *layout = &schema_layouts[index];
-    for (uint16_t i = 0; i < layout->present + layout->tagged + layout->absent; i++) {
+    for (uint32_t i = 0; i < (uint32_t)layout->present + layout->tagged + layout->absent; i++) {
         const struct schema_op *op = &schema_ops[layout->op_first + i];
         void *at = base + op->offset;
         bool is_kept = i >= layout->present && (i >= layout->present + layout->tagged || prng_chance(z->prng, 1, 2));
-        if (is_kept) field_set_default(&schema_fields[op->field], z->arena, at);
-        else if (op->flags & SCHEMA_ARRAY) randomize_array(z, op, at);
-        else randomize_scalar(z, op, at);
+        if (is_kept)
+            field_set_default(&schema_fields[op->field], z->arena, at);
+        else if (op->flags & SCHEMA_ARRAY)
+            randomize_array(z, op, at);
+        else
+            randomize_scalar(z, op, at);
     }
 }
 

@@ -6,12 +6,13 @@
 
 #include <dlfcn.h>
 #include <lz4frame.h>
+#define ZLIB_CONST /* next_in points to const */
 #include <zlib.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
-#define WINDOW 65536u      /* output grows by this much at a time */
-#define ZSTD_WINDOW_LOG 24 /* streaming keeps a window of 16 MiB at most; see zstd_at_once() */
+#define WINDOW          65536u /* output grows by this much at a time */
+#define ZSTD_WINDOW_LOG 24     /* streaming keeps a window of 16 MiB at most; see zstd_at_once() */
 
 static const char *const names[] = {"none", "gzip", "snappy", "lz4", "zstd"};
 #define COUNT (sizeof names / sizeof names[0])
@@ -76,7 +77,7 @@ static enum err gunzip_window(z_stream *z, struct sink *s, bool *is_over)
 
 static enum err gunzip(struct slice in, struct sink *s)
 {
-    z_stream z = {.next_in = (Bytef *)(uintptr_t)in.p, .avail_in = (uInt)in.n};
+    z_stream z = {.next_in = in.p, .avail_in = (uInt)in.n};
     if (inflateInit2(&z, GZIP_WINDOW_BITS) != Z_OK) return ERR_CORRUPT;
     enum err err = ERR_OK;
     for (bool is_over = false; !err && !is_over;) err = gunzip_window(&z, s, &is_over);
@@ -86,7 +87,7 @@ static enum err gunzip(struct slice in, struct sink *s)
 
 static enum err gzip(struct slice in, struct writer *out)
 {
-    z_stream z = {.next_in = (Bytef *)(uintptr_t)in.p, .avail_in = (uInt)in.n};
+    z_stream z = {.next_in = in.p, .avail_in = (uInt)in.n};
     int status = deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW_BITS, 8, Z_DEFAULT_STRATEGY);
     ASSERT(status == Z_OK);
     size_t bound = deflateBound(&z, (uLong)in.n);
@@ -248,7 +249,7 @@ static enum err unsnappy_block(const struct snappy *snappy, struct slice in, str
 static enum err unsnappy(struct slice in, struct sink *s)
 {
     static const uint8_t magic[] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
-    struct snappy snappy;
+    struct snappy snappy = {0};
     enum err err = snappy_load(&snappy);
     if (err) return err;
     if (in.n < sizeof magic + 8 || memcmp(in.p, magic, sizeof magic) != 0) return unsnappy_block(&snappy, in, s);
@@ -264,7 +265,7 @@ static enum err unsnappy(struct slice in, struct sink *s)
 
 static enum err snappy_compress(struct slice in, struct writer *out)
 {
-    struct snappy snappy;
+    struct snappy snappy = {0};
     enum err err = snappy_load(&snappy);
     if (err) return err;
     size_t bound = snappy.max_compressed_length(in.n), size = bound;

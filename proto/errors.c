@@ -10,7 +10,7 @@ struct error_text {
 };
 
 static const struct error_text texts[] = {
-#define KAFKA_ERROR(name, code, retriable, message) [(code) - CODE_MIN] = {#name, message, retriable},
+#define KAFKA_ERROR(name, code, retriable, message) [(code)-CODE_MIN] = {#name, message, retriable},
 #include "proto/errors.def"
 #undef KAFKA_ERROR
 };

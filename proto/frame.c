@@ -68,8 +68,8 @@ static size_t begin(struct writer *w, enum kmsg kmsg, int16_t header_version, co
 size_t frame_begin_request(struct writer *w, int16_t api_key, int16_t api_version, int32_t correlation_id, struct slice client_id)
 {
     ASSERT(client_id.n <= CLIENT_ID_MAX);
-    const struct request_header header = {.request_api_key = api_key, .request_api_version = api_version,
-                                          .correlation_id = correlation_id, .client_id = client_id};
+    const struct request_header header = {
+        .request_api_key = api_key, .request_api_version = api_version, .correlation_id = correlation_id, .client_id = client_id};
     return begin(w, KMSG_REQUEST_HEADER, api_request_header_version(api_key, api_version), &header);
 }
 
@@ -91,13 +91,15 @@ void frame_end(struct writer *w, size_t begin, size_t outside)
 static enum err finish(struct writer *w, size_t begin, enum err err, size_t outside)
 {
     if (!err && writer_size(w) - begin - SIZE_BYTES + outside > INT32_MAX) err = ERR_LIMIT;
-    if (err) w->buf->size = begin;
-    else frame_end(w, begin, outside);
+    if (err)
+        w->buf->size = begin;
+    else
+        frame_end(w, begin, outside);
     return err;
 }
 
-enum err frame_encode_request(int16_t api_key, int16_t api_version, int32_t correlation_id, struct slice client_id,
-                              const void *message, struct writer *w)
+enum err frame_encode_request(int16_t api_key, int16_t api_version, int32_t correlation_id, struct slice client_id, const void *message,
+                              struct writer *w)
 {
     size_t begin = frame_begin_request(w, api_key, api_version, correlation_id, client_id);
     return finish(w, begin, codec_encode(api_request(api_key), api_version, message, w), 0);

@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NORETURN __attribute__((noreturn))
+#define NORETURN          __attribute__((noreturn))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 
 enum {
@@ -45,10 +45,18 @@ static const struct type_info {
     const char *name, *c_type, *tag;
     int wire_min; /* smallest encoding; variable-size types add what their length costs */
 } types[T_COUNT] = {
-    {"bool", "bool", "BOOL", 1},          {"int8", "int8_t", "INT8", 1},         {"int16", "int16_t", "INT16", 2},
-    {"uint16", "uint16_t", "UINT16", 2},  {"int32", "int32_t", "INT32", 4},      {"int64", "int64_t", "INT64", 8},
-    {"float64", "double", "FLOAT64", 8},  {"uuid", "struct uuid", "UUID", 16},   {"string", "struct slice", "STRING", 2},
-    {"bytes", "struct slice", "BYTES", 4}, {"records", "struct slice", "RECORDS", 4}, {"=>", NULL, "STRUCT", 0},
+    {"bool", "bool", "BOOL", 1},
+    {"int8", "int8_t", "INT8", 1},
+    {"int16", "int16_t", "INT16", 2},
+    {"uint16", "uint16_t", "UINT16", 2},
+    {"int32", "int32_t", "INT32", 4},
+    {"int64", "int64_t", "INT64", 8},
+    {"float64", "double", "FLOAT64", 8},
+    {"uuid", "struct uuid", "UUID", 16},
+    {"string", "struct slice", "STRING", 2},
+    {"bytes", "struct slice", "BYTES", 4},
+    {"records", "struct slice", "RECORDS", 4},
+    {"=>", NULL, "STRUCT", 0},
 };
 
 enum kind { REQUEST, RESPONSE, HEADER, DATA, METADATA, COORDINATOR_KEY, COORDINATOR_VALUE, KIND_COUNT };
@@ -56,8 +64,12 @@ static const struct kind_info {
     const char *name, *tag;
     bool has_key;
 } kinds[KIND_COUNT] = {
-    {"request", "REQUEST", true},   {"response", "RESPONSE", true}, {"header", "HEADER", false},
-    {"data", "DATA", false},        {"metadata", "METADATA", true}, {"coordinator-key", "COORDINATOR_KEY", true},
+    {"request", "REQUEST", true},
+    {"response", "RESPONSE", true},
+    {"header", "HEADER", false},
+    {"data", "DATA", false},
+    {"metadata", "METADATA", true},
+    {"coordinator-key", "COORDINATOR_KEY", true},
     {"coordinator-value", "COORDINATOR_VALUE", true},
 };
 
@@ -275,8 +287,14 @@ static struct versions parse_versions(void)
 static int add_node(const char *name, int parent, struct versions present)
 {
     int index = take(&c.node_count, STRUCTS_MAX, "structs");
-    c.nodes[index] = (struct node){.name = name, .snake = to_snake(name), .parent = parent, .message = p.message,
-                                   .present = present, .first = NONE, .last = NONE, .comment = p.comment};
+    c.nodes[index] = (struct node){.name = name,
+                                   .snake = to_snake(name),
+                                   .parent = parent,
+                                   .message = p.message,
+                                   .present = present,
+                                   .first = NONE,
+                                   .last = NONE,
+                                   .comment = p.comment};
     return index;
 }
 
@@ -310,8 +328,15 @@ static void parse_message(void)
     }
     p.message = take(&c.message_count, MESSAGES_MAX, "messages");
     struct message *m = &c.messages[p.message];
-    *m = (struct message){.name = name, .snake = to_snake(name), .comment = p.comment, .file = p.file, .line = p.line,
-                          .versions = no_versions(), .flexible = no_versions(), .root = NONE, .version_layouts = NONE};
+    *m = (struct message){.name = name,
+                          .snake = to_snake(name),
+                          .comment = p.comment,
+                          .file = p.file,
+                          .line = p.line,
+                          .versions = no_versions(),
+                          .flexible = no_versions(),
+                          .root = NONE,
+                          .version_layouts = NONE};
     expect("=>");
     parse_kind(m);
     expect(",");
@@ -380,8 +405,12 @@ static void parse_default(struct field *f)
 {
     static const struct {
         long long min, max;
-    } ranges[] = {[T_BOOL] = {0, 1}, [T_INT8] = {-128, 127}, [T_INT16] = {-32768, 32767}, [T_UINT16] = {0, 65535},
-                  [T_INT32] = {-2147483647LL - 1, 2147483647LL}, [T_INT64] = {-9223372036854775807LL - 1, 9223372036854775807LL}};
+    } ranges[] = {[T_BOOL] = {0, 1},
+                  [T_INT8] = {-128, 127},
+                  [T_INT16] = {-32768, 32767},
+                  [T_UINT16] = {0, 65535},
+                  [T_INT32] = {-2147483647LL - 1, 2147483647LL},
+                  [T_INT64] = {-9223372036854775807LL - 1, 9223372036854775807LL}};
     if (accept("null")) {
         if (is_empty(f->nullable)) FAIL("%s cannot be null", f->name);
         f->is_default_null = true;
@@ -429,8 +458,10 @@ static void check_field(const struct node *s, const struct field *f)
 
 static void append_field(struct node *s, int index)
 {
-    if (s->first == NONE) s->first = index;
-    else c.fields[s->last].next = index;
+    if (s->first == NONE)
+        s->first = index;
+    else
+        c.fields[s->last].next = index;
     s->last = index;
     if (++s->field_count > FIELDS_PER_STRUCT_MAX) FAIL("more than %d fields", FIELDS_PER_STRUCT_MAX);
 }
@@ -441,8 +472,14 @@ static void parse_field(int depth)
     struct node *s = &c.nodes[p.open[depth]];
     int index = take(&c.field_count, FIELDS_MAX, "fields");
     struct field *f = &c.fields[index];
-    *f = (struct field){.name = parse_name(), .comment = p.comment, .file = p.file, .line = p.line, .tag = NONE,
-                        .next = NONE, .present = s->present, .nullable = no_versions()};
+    *f = (struct field){.name = parse_name(),
+                        .comment = p.comment,
+                        .file = p.file,
+                        .line = p.line,
+                        .tag = NONE,
+                        .next = NONE,
+                        .present = s->present,
+                        .nullable = no_versions()};
     f->snake = to_snake(f->name);
     expect(":");
     parse_type(f);
@@ -484,9 +521,12 @@ static void parse_line(char *line)
     int depth = (int)(spaces / 2);
     if (spaces % 2) FAIL("indent by two spaces");
     if (depth > p.depth_max) FAIL("indented too deep");
-    if (depth == 0) parse_message();
-    else if (accept("struct ")) parse_shared_struct(depth);
-    else parse_field(depth);
+    if (depth == 0)
+        parse_message();
+    else if (accept("struct "))
+        parse_shared_struct(depth);
+    else
+        parse_field(depth);
     p.comment = NULL;
 }
 
@@ -529,8 +569,10 @@ static void name_structs(void)
     for (int i = 0; i < c.node_count; i++) {
         struct node *s = &c.nodes[i];
         const char *message = c.messages[s->message].snake;
-        if (s->parent == NONE) s->c_name = message;
-        else s->c_name = format_text("%s_%s", message, is_snake_shared(i) ? path_of(i) : s->snake);
+        if (s->parent == NONE)
+            s->c_name = message;
+        else
+            s->c_name = format_text("%s_%s", message, is_snake_shared(i) ? path_of(i) : s->snake);
     }
     for (int i = 0; i < c.node_count; i++) {
         for (int j = 0; j < i; j++) {
@@ -574,8 +616,8 @@ static bool is_same_op(const struct op *a, const struct op *b)
 
 static bool is_same_layout(const struct layout *a, const struct layout *b)
 {
-    bool is_same = a->of == b->of && a->present == b->present && a->tagged == b->tagged && a->absent == b->absent &&
-                   a->is_flexible == b->is_flexible;
+    bool is_same =
+        a->of == b->of && a->present == b->present && a->tagged == b->tagged && a->absent == b->absent && a->is_flexible == b->is_flexible;
     for (int i = 0; is_same && i < a->present + a->tagged + a->absent; i++) {
         is_same = is_same_op(&c.ops[a->ops + i], &c.ops[b->ops + i]);
     }
@@ -593,7 +635,10 @@ static int op_size_min(const struct op *op)
 
 static struct op make_op(const struct field *f, int field, int version, bool is_flexible, int layout)
 {
-    return (struct op){.field = field, .layout = layout, .tag = f->tag, .is_nullable = has_version(f->nullable, version),
+    return (struct op){.field = field,
+                       .layout = layout,
+                       .tag = f->tag,
+                       .is_nullable = has_version(f->nullable, version),
                        .is_compact = is_flexible && !f->is_classic,
                        .is_forbidden = !has_version(f->present, version) && !f->is_ignorable};
 }
@@ -667,8 +712,10 @@ static void write_member(FILE *out, const struct field *f)
 {
     write_comment(out, 4, f->comment);
     const char *star = f->is_array || (f->type == T_STRUCT && !is_empty(f->nullable)) ? "*" : "";
-    if (f->type == T_STRUCT) fprintf(out, "    struct %s %s%s;\n", c.nodes[f->of].c_name, star, f->snake);
-    else fprintf(out, "    %s %s%s;\n", types[f->type].c_type, star, f->snake);
+    if (f->type == T_STRUCT)
+        fprintf(out, "    struct %s %s%s;\n", c.nodes[f->of].c_name, star, f->snake);
+    else
+        fprintf(out, "    %s %s%s;\n", types[f->type].c_type, star, f->snake);
     if (f->is_array) fprintf(out, "    int32_t %s_count;\n", f->snake);
 }
 
@@ -702,7 +749,10 @@ static void write_enums(FILE *out)
         fprintf(out, "    API_%s = %d,\n", to_upper(to_snake(copy_text(m->name, api_name_size(m)))), key);
         last = key;
     }
-    fprintf(out, "    API_KEY_COUNT = %d\n};\n\n/* Every struct by its name, for CODEC_NEW and CODEC_INIT (proto/codec.h). */\nenum kmsg_struct {\n", last + 1);
+    fprintf(
+        out,
+        "    API_KEY_COUNT = %d\n};\n\n/* Every struct by its name, for CODEC_NEW and CODEC_INIT (proto/codec.h). */\nenum kmsg_struct {\n",
+        last + 1);
     for (int i = 0; i < c.node_count; i++) fprintf(out, "    KMSG_STRUCT_%s,\n", c.nodes[i].c_name);
     fprintf(out, "};\n\n");
 }
@@ -768,9 +818,9 @@ static void write_structs(FILE *out)
     for (int i = 0; i < c.node_count; i++) {
         for (int j = c.nodes[i].first; j != NONE; j = c.fields[j].next) {
             const struct field *f = &c.fields[j];
-            fprintf(out, "    {%lldLL%s, %d, offsetof(struct %s, %s), %d, SCHEMA_%s, ", f->value == -9223372036854775807LL - 1 ? f->value + 1 : f->value,
-                    f->value == -9223372036854775807LL - 1 ? " - 1" : "", field_names[j], c.nodes[i].c_name, f->snake,
-                    f->type == T_STRUCT ? f->of : 0, types[f->type].tag);
+            fprintf(out, "    {%lldLL%s, %d, offsetof(struct %s, %s), %d, SCHEMA_%s, ",
+                    f->value == -9223372036854775807LL - 1 ? f->value + 1 : f->value, f->value == -9223372036854775807LL - 1 ? " - 1" : "",
+                    field_names[j], c.nodes[i].c_name, f->snake, f->type == T_STRUCT ? f->of : 0, types[f->type].tag);
             write_flags(out, f, NULL);
             fprintf(out, "},\n");
         }
@@ -786,8 +836,8 @@ static void write_layouts(FILE *out)
         for (int j = l->ops; j < l->ops + l->present + l->tagged + l->absent; j++) {
             const struct op *op = &c.ops[j];
             const struct field *f = &c.fields[op->field];
-            fprintf(out, "    {%d, offsetof(struct %s, %s), %d, %d, SCHEMA_%s, ", f->number, c.nodes[l->of].c_name, f->snake,
-                    op->layout, op->tag == NONE ? 0 : op->tag, types[f->type].tag);
+            fprintf(out, "    {%d, offsetof(struct %s, %s), %d, %d, SCHEMA_%s, ", f->number, c.nodes[l->of].c_name, f->snake, op->layout,
+                    op->tag == NONE ? 0 : op->tag, types[f->type].tag);
             write_flags(out, f, op);
             fprintf(out, "},\n");
         }
@@ -804,7 +854,8 @@ static void write_layouts(FILE *out)
 static void write_messages(FILE *out)
 {
     fprintf(out, "const uint16_t schema_version_layouts[] = {\n");
-    for (int i = 0; i < c.version_layout_count; i++) fprintf(out, "%s%d,%s", i % 16 ? " " : "    ", c.version_layouts[i], i % 16 == 15 ? "\n" : "");
+    for (int i = 0; i < c.version_layout_count; i++)
+        fprintf(out, "%s%d,%s", i % 16 ? " " : "    ", c.version_layouts[i], i % 16 == 15 ? "\n" : "");
     fprintf(out, "\n};\n\nconst struct schema_message schema_messages[KMSG_COUNT] = {\n");
     for (int i = 0; i < c.message_count; i++) {
         const struct message *m = &c.messages[i];

@@ -4,12 +4,12 @@
 #include "common/assert.h"
 #include "common/crc32c.h"
 
-#define LENGTH_AT 8
-#define LEADER_EPOCH_AT 12
-#define CRC_AT 17
-#define ATTRIBUTES_AT 21
+#define LENGTH_AT        8
+#define LEADER_EPOCH_AT  12
+#define CRC_AT           17
+#define ATTRIBUTES_AT    21
 #define MAX_TIMESTAMP_AT 35
-#define LENGTH_MIN (RECORD_BATCH_HEADER - RECORD_BATCH_PREFIX)
+#define LENGTH_MIN       (RECORD_BATCH_HEADER - RECORD_BATCH_PREFIX)
 
 static void put_big_endian(uint8_t *at, uint64_t value, size_t n)
 {
@@ -151,8 +151,8 @@ static void read_record(struct reader *r, const struct record_batch *batch, stru
     int64_t timestamp_delta = reader_varint64(r);
     record->offset_delta = reader_varint32(r);
     record->offset = add_wrapping(batch->base_offset, record->offset_delta);
-    record->timestamp = record_batch_is_log_append_time(batch) ? batch->max_timestamp
-                                                               : add_wrapping(batch->base_timestamp, timestamp_delta);
+    record->timestamp =
+        record_batch_is_log_append_time(batch) ? batch->max_timestamp : add_wrapping(batch->base_timestamp, timestamp_delta);
     record->key = read_field(r, true);
     record->value = read_field(r, true);
     read_headers(r, record);

@@ -18,15 +18,15 @@
 #include "proto/compression.h"
 #include "proto/errors.h"
 
-#define RECORD_BATCH_PREFIX 12 /* baseOffset and batchLength: what it takes to know the size */
-#define RECORD_BATCH_HEADER 61
-#define RECORD_BATCH_MAGIC 2
+#define RECORD_BATCH_PREFIX   12 /* baseOffset and batchLength: what it takes to know the size */
+#define RECORD_BATCH_HEADER   61
+#define RECORD_BATCH_MAGIC    2
 #define RECORD_BATCH_MAGIC_AT 16
 
-#define NO_PRODUCER_ID (-1)
+#define NO_PRODUCER_ID    (-1)
 #define NO_PRODUCER_EPOCH (-1)
-#define NO_SEQUENCE (-1)
-#define NO_TIMESTAMP (-1)
+#define NO_SEQUENCE       (-1)
+#define NO_TIMESTAMP      (-1)
 
 enum record_batch_attribute {
     RECORD_BATCH_COMPRESSION = 0x07,
@@ -120,10 +120,10 @@ bool record_next_header(struct record *record, struct record_header *header);
 /* -- validation ---------------------------------------------------------------------------------------------------- */
 
 struct record_batch_rules {
-    bool is_from_client;      /* no control batches, and sequences with producer ids */
-    bool needs_keys;          /* compacted topic */
-    bool opens_compressed;    /* also look at compressed records; needs_keys implies it */
-    size_t bytes_max;         /* max.message.bytes */
+    bool is_from_client;   /* no control batches, and sequences with producer ids */
+    bool needs_keys;       /* compacted topic */
+    bool opens_compressed; /* also look at compressed records; needs_keys implies it */
+    size_t bytes_max;      /* max.message.bytes */
     size_t decompressed_max;
     int64_t timestamp_min, timestamp_max; /* create times outside are refused; INT64_MIN and INT64_MAX for none */
 };

@@ -10,7 +10,7 @@ void record_batch_spec_init(struct record_batch_spec *spec)
 void record_batch_builder_init(struct record_batch_builder *b, const struct record_batch_spec *spec)
 {
     *b = (struct record_batch_builder){.spec = *spec, .max_timestamp = NO_TIMESTAMP};
-    writer_init(&b->w, 2 * RECORD_BATCH_HEADER);
+    writer_init(&b->w, (size_t)2 * RECORD_BATCH_HEADER);
     memset(writer_reserve(&b->w, RECORD_BATCH_HEADER), 0, RECORD_BATCH_HEADER);
 }
 
@@ -33,7 +33,8 @@ void record_batch_builder_add(struct record_batch_builder *b, int64_t timestamp,
     if (b->count == 0) b->base_timestamp = timestamp;
     b->max_timestamp = max_i64(b->max_timestamp, timestamp);
     int64_t timestamp_delta = timestamp - b->base_timestamp;
-    size_t size = 1 + varint_size(timestamp_delta) + varint_size(b->count) + field_size(key) + field_size(value) + varint_size(header_count);
+    size_t size =
+        1 + varint_size(timestamp_delta) + varint_size(b->count) + field_size(key) + field_size(value) + varint_size(header_count);
     for (int32_t i = 0; i < header_count; i++) size += field_size(headers[i].key) + field_size(headers[i].value);
     ASSERT(size <= INT32_MAX);
     writer_varint32(&b->w, (int32_t)size);

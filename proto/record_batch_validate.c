@@ -20,11 +20,14 @@ static struct record_batch_verdict accept(int64_t max_timestamp)
 
 struct record_batch_verdict record_batch_parse_produced(struct slice records, struct record_batch *out)
 {
-    if (slice_is_null(records) || records.n == 0) return refuse(KAFKA_INVALID_RECORD, "A partition needs exactly one record batch, and has none.");
+    if (slice_is_null(records) || records.n == 0)
+        return refuse(KAFKA_INVALID_RECORD, "A partition needs exactly one record batch, and has none.");
     bool is_old = records.n > RECORD_BATCH_MAGIC_AT && records.p[RECORD_BATCH_MAGIC_AT] < RECORD_BATCH_MAGIC;
     if (is_old) return refuse(KAFKA_INVALID_RECORD, "Record batches must have format 2 (Kafka 0.11 or newer).");
-    if (record_batch_parse(records, out) != ERR_OK) return refuse(KAFKA_CORRUPT_MESSAGE, "The record batch is cut short or its header is damaged.");
-    if (record_batch_size(out) != records.n) return refuse(KAFKA_INVALID_RECORD, "A partition needs exactly one record batch, and has more.");
+    if (record_batch_parse(records, out) != ERR_OK)
+        return refuse(KAFKA_CORRUPT_MESSAGE, "The record batch is cut short or its header is damaged.");
+    if (record_batch_size(out) != records.n)
+        return refuse(KAFKA_INVALID_RECORD, "A partition needs exactly one record batch, and has more.");
     return accept(out->max_timestamp);
 }
 
@@ -32,7 +35,8 @@ struct record_batch_verdict record_batch_parse_produced(struct slice records, st
 static struct record_batch_verdict check_client_header(const struct record_batch *b)
 {
     if (b->count < 1) return refuse(KAFKA_INVALID_RECORD, "The record batch has no records.");
-    if (b->last_offset_delta != b->count - 1) return refuse(KAFKA_INVALID_RECORD, "The batch's last offset does not match its number of records.");
+    if (b->last_offset_delta != b->count - 1)
+        return refuse(KAFKA_INVALID_RECORD, "The batch's last offset does not match its number of records.");
     if (record_batch_is_control(b)) return refuse(KAFKA_INVALID_RECORD, "Clients may not write control batches.");
     if (b->attributes & RECORD_BATCH_DELETE_HORIZON) return refuse(KAFKA_INVALID_RECORD, "Clients may not set a delete horizon.");
     if (b->producer_id < NO_PRODUCER_ID) return refuse(KAFKA_INVALID_RECORD, "The producer id is negative.");
@@ -42,7 +46,8 @@ static struct record_batch_verdict check_client_header(const struct record_batch
     if (record_batch_is_transactional(b) && !record_batch_has_producer(b)) {
         return refuse(KAFKA_INVALID_RECORD, "The batch is transactional, but has no producer id.");
     }
-    if (record_batch_is_log_append_time(b)) return refuse(KAFKA_INVALID_TIMESTAMP, "Clients may not set the timestamp type to log append time.");
+    if (record_batch_is_log_append_time(b))
+        return refuse(KAFKA_INVALID_TIMESTAMP, "Clients may not set the timestamp type to log append time.");
     return accept(b->max_timestamp);
 }
 
@@ -77,7 +82,8 @@ static struct record_batch_verdict walk(struct record_iterator *it, const struct
 
 static struct record_batch_verdict refuse_compressed(enum err err)
 {
-    if (err == ERR_NOT_FOUND) return refuse(KAFKA_UNSUPPORTED_COMPRESSION_TYPE, "This broker lacks the library for the batch's compression.");
+    if (err == ERR_NOT_FOUND)
+        return refuse(KAFKA_UNSUPPORTED_COMPRESSION_TYPE, "This broker lacks the library for the batch's compression.");
     if (err == ERR_LIMIT) return refuse(KAFKA_INVALID_RECORD, "The batch expands beyond what the broker accepts.");
     return refuse(KAFKA_CORRUPT_MESSAGE, "The batch's compressed data is damaged.");
 }

@@ -27,13 +27,13 @@ enum schema_type {
 };
 
 enum schema_flag {
-    SCHEMA_ARRAY = 1,         /* T *name; int32_t name_count */
-    SCHEMA_POINTER = 2,       /* a struct that may be null in some version */
+    SCHEMA_ARRAY = 1,   /* T *name; int32_t name_count */
+    SCHEMA_POINTER = 2, /* a struct that may be null in some version */
     SCHEMA_NULL_DEFAULT = 4,
-    SCHEMA_SECRET = 8,        /* never printed */
-    SCHEMA_NULLABLE = 16,     /* in this version (ops only), as are the two below */
-    SCHEMA_COMPACT = 32,      /* lengths are unsigned varints of n + 1 */
-    SCHEMA_FORBIDDEN = 64,    /* absent, and may not be dropped silently when it holds something */
+    SCHEMA_SECRET = 8,     /* never printed */
+    SCHEMA_NULLABLE = 16,  /* in this version (ops only), as are the two below */
+    SCHEMA_COMPACT = 32,   /* lengths are unsigned varints of n + 1 */
+    SCHEMA_FORBIDDEN = 64, /* absent, and may not be dropped silently when it holds something */
 };
 
 enum schema_kind {
@@ -84,17 +84,17 @@ struct schema_layout {
 
 struct schema_message {
     uint32_t name;
-    uint16_t root;            /* index in schema_structs */
-    uint16_t version_layouts; /* index in schema_version_layouts of version_min's layout */
-    int16_t key;              /* API key or record type; -1 where there is none */
+    uint16_t root;                    /* index in schema_structs */
+    uint16_t version_layouts;         /* index in schema_version_layouts of version_min's layout */
+    int16_t key;                      /* API key or record type; -1 where there is none */
     int16_t version_min, version_max; /* max < min: no version is left */
-    int16_t flexible_min;     /* SCHEMA_FLEXIBLE_NEVER when there is none */
+    int16_t flexible_min;             /* SCHEMA_FLEXIBLE_NEVER when there is none */
     uint8_t kind;
     bool is_latest_unstable;
 };
 
 struct schema_api {
-    uint32_t name; /* "Produce"; 0 for an unused key */
+    uint32_t name;              /* "Produce"; 0 for an unused key */
     uint16_t request, response; /* enum kmsg */
 };
 

@@ -7,7 +7,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #define DECOMPRESSED_MAX (1u << 20)
-#define HEADERS_MAX 64
+#define HEADERS_MAX      64
 
 static void repair(uint8_t *batch, size_t size, uint8_t choice)
 {
@@ -76,8 +76,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1) return 0;
     struct buf *buf = buf_copy(slice_make(data + 1, size - 1));
     if ((data[0] & 1) && buf->size >= RECORD_BATCH_HEADER) repair(buf->data, buf->size, data[0]);
-    const struct record_batch_rules rules = {.is_from_client = data[0] & 16, .opens_compressed = true, .bytes_max = 1 << 20,
-                                             .decompressed_max = DECOMPRESSED_MAX, .timestamp_min = INT64_MIN, .timestamp_max = INT64_MAX};
+    const struct record_batch_rules rules = {.is_from_client = data[0] & 16,
+                                             .opens_compressed = true,
+                                             .bytes_max = 1 << 20,
+                                             .decompressed_max = DECOMPRESSED_MAX,
+                                             .timestamp_min = INT64_MIN,
+                                             .timestamp_max = INT64_MAX};
     struct record_batch batch;
     if (record_batch_parse_produced(buf_slice(buf), &batch).error == KAFKA_NONE &&
         record_batch_validate(&batch, &rules).error == KAFKA_NONE) {

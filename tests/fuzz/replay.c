@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INPUT_MAX (1u << 20)
-#define VARIANTS 200
+#define INPUT_MAX  (1u << 20)
+#define VARIANTS   200
 #define INPUTS_MAX 4096
 
 static size_t read_input(const char *path, uint8_t *data)

@@ -8,8 +8,8 @@
 
 #include <stdio.h>
 
-#define PATH "tests/golden/messages.gz"
-#define PLAIN_MAX (64u << 20)
+#define PATH         "tests/golden/messages.gz"
+#define PLAIN_MAX    (64u << 20)
 #define VERSIONS_MAX 64
 
 struct entry {
@@ -66,9 +66,12 @@ static const char *check_bytes(enum kmsg kmsg, int16_t version, struct slice byt
     writer_init(&w, 0);
     void *message = mem_alloc(codec_struct_size(kmsg));
     const char *fault = NULL;
-    if (codec_decode_exact(kmsg, version, bytes, &arena, message) != ERR_OK) fault = "does not decode";
-    else if (codec_encode(kmsg, version, message, &w) != ERR_OK) fault = "does not encode";
-    else if (!slice_equal(bytes, writer_slice(&w))) fault = "comes back different";
+    if (codec_decode_exact(kmsg, version, bytes, &arena, message) != ERR_OK)
+        fault = "does not decode";
+    else if (codec_encode(kmsg, version, message, &w) != ERR_OK)
+        fault = "does not encode";
+    else if (!slice_equal(bytes, writer_slice(&w)))
+        fault = "comes back different";
     mem_free(message);
     writer_deinit(&w);
     arena_deinit(&arena);
@@ -161,9 +164,11 @@ static int check_batch(const struct entry *e)
 {
     struct record_batch theirs, ours;
     struct buf *built = build_batch();
-    bool is_parsed = record_batch_parse(buf_slice(built), &ours) == ERR_OK && record_batch_parse_produced(e->bytes, &theirs).error == KAFKA_NONE;
+    bool is_parsed =
+        record_batch_parse(buf_slice(built), &ours) == ERR_OK && record_batch_parse_produced(e->bytes, &theirs).error == KAFKA_NONE;
     enum compression codec = is_parsed ? record_batch_compression(&theirs) : COMPRESSION_NONE;
-    bool is_good = is_parsed && codec == (enum compression)e->version && record_batch_is_crc_valid(&theirs) && has_same_records(&ours, &theirs);
+    bool is_good =
+        is_parsed && codec == (enum compression)e->version && record_batch_is_crc_valid(&theirs) && has_same_records(&ours, &theirs);
     if (codec == COMPRESSION_NONE) is_good = is_good && slice_equal(buf_slice(built), e->bytes);
     printf("%sok - record batch, %s\n", is_good ? "" : "not ", compression_name((enum compression)e->version));
     buf_unref(built);
@@ -179,9 +184,12 @@ static int check_all(struct slice plain)
     int failed = 0;
     for (struct entry e; next_entry(&r, &e);) {
         int kmsg = find_message(e.name);
-        if (slice_equal_str(e.name, "RecordBatch")) failed += check_batch(&e);
-        else if (kmsg >= 0) check_entry(&e, (enum kmsg)kmsg, &tallies[kmsg]);
-        else failed += printf("not ok - %.*s is not in the schema\n", SLICE_ARG(e.name)) > 0;
+        if (slice_equal_str(e.name, "RecordBatch"))
+            failed += check_batch(&e);
+        else if (kmsg >= 0)
+            check_entry(&e, (enum kmsg)kmsg, &tallies[kmsg]);
+        else
+            failed += printf("not ok - %.*s is not in the schema\n", SLICE_ARG(e.name)) > 0;
     }
     if (!reader_done(&r)) failed += printf("not ok - " PATH " is damaged\n") > 0;
     for (int i = 0; i < KMSG_COUNT; i++) failed += report((enum kmsg)i, &tallies[i]);

@@ -108,7 +108,16 @@ static enum err decode_tags(struct slice tags)
 {
     struct writer w;
     writer_init(&w, 0);
-    writer_bytes(&w, SLICE_LITERAL("\0\0\0\0" "\0\0\0\0" "\0\0\0\0" "\0\0\0\0" "\0" "\0\0\0\0" "\0\0\0\0" "\1" "\1" "\1"));
+    writer_bytes(&w, SLICE_LITERAL("\0\0\0\0"
+                                   "\0\0\0\0"
+                                   "\0\0\0\0"
+                                   "\0\0\0\0"
+                                   "\0"
+                                   "\0\0\0\0"
+                                   "\0\0\0\0"
+                                   "\1"
+                                   "\1"
+                                   "\1"));
     writer_bytes(&w, tags);
     enum err err = decode(KMSG_FETCH_REQUEST, 12, writer_slice(&w));
     writer_deinit(&w);
@@ -118,14 +127,15 @@ static enum err decode_tags(struct slice tags)
 START_TEST(w3_tagged_fields)
 {
     ck_assert(decode_tags(SLICE_LITERAL("\0")) == ERR_OK);
-    ck_assert(decode_tags(SLICE_LITERAL("\1\0\2\2a")) == ERR_OK);         /* cluster_id "a" */
-    ck_assert(decode_tags(SLICE_LITERAL("\1\x7f\3abc")) == ERR_OK);        /* unknown: skipped */
+    ck_assert(decode_tags(SLICE_LITERAL("\1\0\2\2a")) == ERR_OK);   /* cluster_id "a" */
+    ck_assert(decode_tags(SLICE_LITERAL("\1\x7f\3abc")) == ERR_OK); /* unknown: skipped */
     ck_assert(decode_tags(SLICE_LITERAL("\2\0\2\2a\x7f\0")) == ERR_OK);
     ck_assert(decode_tags(SLICE_LITERAL("\2\x7f\0\0\2\2a")) == ERR_CORRUPT); /* decreasing */
     ck_assert(decode_tags(SLICE_LITERAL("\2\x7f\0\x7f\0")) == ERR_CORRUPT);  /* twice */
-    ck_assert(decode_tags(SLICE_LITERAL("\1\0\3\2ab")) == ERR_CORRUPT);     /* the value does not fill its size */
-    ck_assert(decode_tags(SLICE_LITERAL("\1\0\1\2a")) == ERR_CORRUPT);      /* nor may it be longer */
-    ck_assert(decode_tags(SLICE_LITERAL("\1\x7f\x0f" "abc")) == ERR_CORRUPT); /* beyond the end */
+    ck_assert(decode_tags(SLICE_LITERAL("\1\0\3\2ab")) == ERR_CORRUPT);      /* the value does not fill its size */
+    ck_assert(decode_tags(SLICE_LITERAL("\1\0\1\2a")) == ERR_CORRUPT);       /* nor may it be longer */
+    ck_assert(decode_tags(SLICE_LITERAL("\1\x7f\x0f"
+                                        "abc")) == ERR_CORRUPT); /* beyond the end */
     ck_assert(decode_tags(SLICE_LITERAL("\xff\xff\xff\xff\x0f")) == ERR_CORRUPT);
 }
 END_TEST
@@ -142,11 +152,14 @@ START_TEST(w6_trailing_bytes)
 {
     struct arena arena;
     struct metadata_request request;
-    struct reader r = reader_make(SLICE_LITERAL("\xff\xff\xff\xff" "next"));
+    struct reader r = reader_make(SLICE_LITERAL("\xff\xff\xff\xff"
+                                                "next"));
     arena_init(&arena, 0);
     ck_assert(codec_decode(KMSG_METADATA_REQUEST, 1, &r, &arena, &request) == ERR_OK);
     ck_assert_uint_eq(r.left, 4);
-    ck_assert(decode(KMSG_METADATA_REQUEST, 1, SLICE_LITERAL("\xff\xff\xff\xff" "next")) == ERR_CORRUPT);
+    ck_assert(decode(KMSG_METADATA_REQUEST, 1,
+                     SLICE_LITERAL("\xff\xff\xff\xff"
+                                   "next")) == ERR_CORRUPT);
     arena_deinit(&arena);
 }
 END_TEST
@@ -156,8 +169,10 @@ static size_t ratio_of(const struct schema_op *op)
 {
     static const size_t sizes[] = {1, 1, 2, 2, 4, 8, 8, 16};
     size_t wire = op->flags & SCHEMA_COMPACT ? 1 : 2;
-    if (op->type == SCHEMA_STRUCT) wire = schema_layouts[op->layout].size_min;
-    else if (op->type < sizeof sizes / sizeof sizes[0]) wire = sizes[op->type];
+    if (op->type == SCHEMA_STRUCT)
+        wire = schema_layouts[op->layout].size_min;
+    else if (op->type < sizeof sizes / sizeof sizes[0])
+        wire = sizes[op->type];
     return op_element_size(op) / wire;
 }
 
@@ -207,7 +222,8 @@ static void check_damage(enum kmsg kmsg, int16_t version, struct prng *prng)
     ck_assert(codec_encode(kmsg, version, message, &f.writer) == ERR_OK);
     struct slice bytes = writer_slice(&f.writer);
     for (size_t n = 0; n < bytes.n && n < 400; n++) {
-        ck_assert_msg(decode(kmsg, version, slice_make(bytes.p, n)) != ERR_OK, "%s v%d, %zu of %zu bytes", codec_name(kmsg), version, n, bytes.n);
+        ck_assert_msg(decode(kmsg, version, slice_make(bytes.p, n)) != ERR_OK, "%s v%d, %zu of %zu bytes", codec_name(kmsg), version, n,
+                      bytes.n);
         struct buf *bad = buf_copy(bytes);
         bad->data[n] = (uint8_t)prng_next(prng);
         (void)!decode(kmsg, version, buf_slice(bad));
@@ -253,7 +269,12 @@ START_TEST(fields_that_a_version_lacks_get_their_defaults)
 {
     struct arena arena;
     struct fetch_request request;
-    struct slice v4 = SLICE_LITERAL("\xff\xff\xff\xff" "\0\0\1\0" "\0\0\0\1" "\0\0\1\0" "\1" "\0\0\0\0");
+    struct slice v4 = SLICE_LITERAL("\xff\xff\xff\xff"
+                                    "\0\0\1\0"
+                                    "\0\0\0\1"
+                                    "\0\0\1\0"
+                                    "\1"
+                                    "\0\0\0\0");
     arena_init(&arena, 0);
     ck_assert(codec_decode_exact(KMSG_FETCH_REQUEST, 4, v4, &arena, &request) == ERR_OK);
     ck_assert_int_eq(request.isolation_level, 1);
@@ -344,7 +365,8 @@ START_TEST(printing_is_bounded_and_keeps_secrets)
 {
     char text[512], small[10];
     struct incremental_alter_configs_request_configs config = {.name = SLICE_LITERAL("sasl\n\"x\""), .value = SLICE_LITERAL("hunter2")};
-    struct incremental_alter_configs_request_resources resource = {.resource_type = 2, .resource_name = SLICE_LITERAL("t"), .configs = &config, .configs_count = 1};
+    struct incremental_alter_configs_request_resources resource = {
+        .resource_type = 2, .resource_name = SLICE_LITERAL("t"), .configs = &config, .configs_count = 1};
     struct incremental_alter_configs_request request = {.resources = &resource, .resources_count = 1};
     size_t n = codec_print(KMSG_INCREMENTAL_ALTER_CONFIGS_REQUEST, 1, &request, text, sizeof text);
     ck_assert_uint_eq(n, strlen(text));

@@ -52,7 +52,8 @@ END_TEST
 START_TEST(client_ids_are_never_compact)
 {
     struct frame_request r;
-    struct slice v4 = SLICE_LITERAL("\0\x12\0\4\0\0\0\7\0\2me\0" "\4lib\0041.0\0");
+    struct slice v4 = SLICE_LITERAL("\0\x12\0\4\0\0\0\7\0\2me\0"
+                                    "\4lib\0041.0\0");
     ck_assert(frame_parse_request(v4, &r) == ERR_OK);
     ck_assert_int_eq(r.api_key, API_API_VERSIONS);
     ck_assert_int_eq(r.api_version, 4);
@@ -96,7 +97,8 @@ START_TEST(requests_and_responses_round_trip)
             writer_init(&w, 0);
             arena_init(&arena, 64 << 20);
             prng_init(&prng, (uint64_t)key);
-            void *request = arena_alloc(&arena, codec_struct_size(api_request(key))), *response = arena_alloc(&arena, codec_struct_size(api_response(key)));
+            void *request = arena_alloc(&arena, codec_struct_size(api_request(key))),
+                 *response = arena_alloc(&arena, codec_struct_size(api_response(key)));
             codec_randomize(api_request(key), v, &prng, &arena, request);
             codec_randomize(api_response(key), v, &prng, &arena, response);
             ck_assert(frame_encode_request(key, v, 77, SLICE_LITERAL("test"), request, &w) == ERR_OK);

@@ -54,7 +54,8 @@ static const struct refusal {
     {"M => data, versions 0\nM => data, versions 0\n", "in.kmsg:2: error: M is defined twice"},
     {"A => request 1, versions 0\n", "in.kmsg:1: error: key 1 has a request or a response only"},
     {"A => request 1, versions 0\nB => request 1, versions 0\n", "in.kmsg:2: error: B: key 1 is taken by A"},
-    {"ARequest => request 1, versions 0\nAResponse => response 1, versions 0-1\n", "in.kmsg:2: error: versions differ from those of ARequest"},
+    {"ARequest => request 1, versions 0\nAResponse => response 1, versions 0-1\n",
+     "in.kmsg:2: error: versions differ from those of ARequest"},
     {HEAD "  A: int33\n", "in.kmsg:2: error: unknown type 'int33'"},
     {HEAD "  A int32\n", "in.kmsg:2: error: expected ':' before 'int32'"},
     {HEAD "  A: int32\n  A: int8\n", "in.kmsg:3: error: A is defined twice"},
@@ -73,7 +74,8 @@ static const struct refusal {
     {HEAD "  A: [Missing]\n", "in.kmsg:2: error: unknown type 'Missing'"},
     {HEAD "  A: int8\n  struct S\n", "in.kmsg:3: error: shared structs come before the fields"},
     {HEAD "\tA: int8\n", "in.kmsg:2: error: "},
-    {"FetchA => data, versions 0\n  Bit: =>\n    X: int8\nFetchABit => data, versions 0\n  X: int8\n", "in.kmsg:4: error: two structs are called fetch_a_bit"},
+    {"FetchA => data, versions 0\n  Bit: =>\n    X: int8\nFetchABit => data, versions 0\n  X: int8\n",
+     "in.kmsg:4: error: two structs are called fetch_a_bit"},
 };
 
 START_TEST(faults_are_named_with_file_and_line)
@@ -87,9 +89,10 @@ END_TEST
 START_TEST(structs_are_named_by_field_and_by_path_where_needed)
 {
     char output[512], header[8192];
-    const char *text = HEAD "  struct Shared\n    Id: uuid\n"
-                            "  // First one.\n  Topics: [=>]\n    Parts: [=>]?2+\n      KRaftV3: int16 = -1\n    One: =>? = null\n      X: float64\n"
-                            "  Lost: =>\n    Parts: [Shared]\n    Other: =>\n      Parts: =>\n        Y: bool = true\n";
+    const char *text =
+        HEAD "  struct Shared\n    Id: uuid\n"
+             "  // First one.\n  Topics: [=>]\n    Parts: [=>]?2+\n      KRaftV3: int16 = -1\n    One: =>? = null\n      X: float64\n"
+             "  Lost: =>\n    Parts: [Shared]\n    Other: =>\n      Parts: =>\n        Y: bool = true\n";
     ck_assert_msg(compile(text, output, sizeof output) == 0, "%s", output);
     read_generated(".h", header, sizeof header);
     ck_assert_ptr_nonnull(strstr(header, "struct m_topics_parts {\n    int16_t k_raft_v3;\n};"));

@@ -34,8 +34,8 @@ static struct record_batch parse(const struct buf *buf)
     return batch;
 }
 
-static const struct record_batch_rules lenient = {.is_from_client = true, .bytes_max = 1 << 20, .decompressed_max = 1 << 20,
-                                                  .timestamp_min = INT64_MIN, .timestamp_max = INT64_MAX};
+static const struct record_batch_rules lenient = {
+    .is_from_client = true, .bytes_max = 1 << 20, .decompressed_max = 1 << 20, .timestamp_min = INT64_MIN, .timestamp_max = INT64_MAX};
 
 static struct record_batch_verdict validate(const struct buf *buf, const struct record_batch_rules *rules)
 {
