@@ -7,7 +7,7 @@
  * with a line "ok" or "failed":
  *   describe           the topic's partitions
  *   mark               gaps are measured from here
- *   await-acks         until every partition has acknowledged a record sent from now on
+ *   await-acks [MS]    until every partition has acknowledged a record sent from now on; fails after 60 s, or MS
  *   await-isr N        until every partition has N in-sync replicas
  *   gaps               the longest gap between two acknowledgements of each partition since the mark
  *   counts             records sent, acknowledged, read
@@ -46,11 +46,18 @@ static void *progress_run(void *argument)
     return NULL;
 }
 
+static bool parse_count(const char *text, int64_t max, int64_t *out)
+{
+    return str_parse_i64(slice_str(text), out) && *out >= 0 && *out <= max;
+}
+
 static bool run_command(struct stream *s, const char *command)
 {
-    int64_t members = 0;
+    int64_t members = 0, limit_ms = 0;
     if (strcmp(command, "describe") == 0) return stream_describe(s, stdout);
     if (strcmp(command, "await-acks") == 0) return stream_await_acks(s, AWAIT_TIMEOUT_MS);
+    if (strncmp(command, "await-acks ", 11) == 0 && parse_count(command + 11, AWAIT_TIMEOUT_MS, &limit_ms))
+        return stream_await_acks(s, (int)limit_ms);
     if (strncmp(command, "await-isr ", 10) == 0 && str_parse_i64(slice_str(command + 10), &members))
         return stream_await_isr(s, (int)members, AWAIT_TIMEOUT_MS);
     if (strcmp(command, "mark") == 0)
@@ -79,11 +86,6 @@ static bool serve_commands(struct stream *s)
     }
     (void)fprintf(stderr, "failover-client: ended without a verdict\n");
     _exit(2); /* the script that steers it is gone: nothing is left to judge */
-}
-
-static bool parse_count(const char *text, int64_t max, int64_t *out)
-{
-    return str_parse_i64(slice_str(text), out) && *out >= 0 && *out <= max;
 }
 
 static bool parse_options(int argc, char **argv, struct stream_options *o)
