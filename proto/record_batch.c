@@ -7,7 +7,7 @@
 #define LENGTH_AT        8
 #define LEADER_EPOCH_AT  12
 #define CRC_AT           17
-#define ATTRIBUTES_AT    21
+#define ATTRIBUTES_AT    RECORD_BATCH_CRC_FROM
 #define MAX_TIMESTAMP_AT 35
 #define LENGTH_MIN       (RECORD_BATCH_HEADER - RECORD_BATCH_PREFIX)
 
@@ -27,13 +27,12 @@ enum err record_batch_peek_size(struct slice bytes, size_t *size)
     return ERR_OK;
 }
 
-enum err record_batch_parse(struct slice bytes, struct record_batch *out)
+enum err record_batch_parse_header(struct slice bytes, struct record_batch *out, size_t *size)
 {
-    size_t size = 0;
-    enum err err = record_batch_peek_size(bytes, &size);
+    enum err err = record_batch_peek_size(bytes, size);
     if (err) return err;
     if (bytes.n > RECORD_BATCH_MAGIC_AT && bytes.p[RECORD_BATCH_MAGIC_AT] != RECORD_BATCH_MAGIC) return ERR_CORRUPT;
-    if (bytes.n < size) return ERR_AGAIN;
+    if (bytes.n < RECORD_BATCH_HEADER) return ERR_AGAIN;
     struct reader r = reader_make(slice_make(bytes.p, RECORD_BATCH_HEADER));
     out->base_offset = reader_i64(&r);
     (void)reader_i32(&r); /* the length is known */
@@ -48,8 +47,18 @@ enum err record_batch_parse(struct slice bytes, struct record_batch *out)
     out->producer_epoch = reader_i16(&r);
     out->base_sequence = reader_i32(&r);
     out->count = reader_i32(&r);
-    out->bytes = slice_make(bytes.p, size);
+    out->bytes = slice_make(bytes.p, RECORD_BATCH_HEADER);
     ASSERT(reader_done(&r));
+    return ERR_OK;
+}
+
+enum err record_batch_parse(struct slice bytes, struct record_batch *out)
+{
+    size_t size = 0;
+    enum err err = record_batch_parse_header(bytes, out, &size);
+    if (err) return err;
+    if (bytes.n < size) return ERR_AGAIN;
+    out->bytes.n = size;
     return ERR_OK;
 }
 

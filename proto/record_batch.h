@@ -22,6 +22,7 @@
 #define RECORD_BATCH_HEADER   61
 #define RECORD_BATCH_MAGIC    2
 #define RECORD_BATCH_MAGIC_AT 16
+#define RECORD_BATCH_CRC_FROM 21 /* the CRC covers the batch from here on */
 
 #define NO_PRODUCER_ID    (-1)
 #define NO_PRODUCER_EPOCH (-1)
@@ -56,6 +57,8 @@ NODISCARD enum err record_batch_peek_size(struct slice bytes, size_t *size);
 /* The header of the batch at the start of `bytes`, which may hold more behind it.  ERR_AGAIN: the batch is cut short;
  * ERR_CORRUPT: not a batch of format 2.  The CRC and the records are not looked at. */
 NODISCARD enum err record_batch_parse(struct slice bytes, struct record_batch *out);
+/* The same for bytes that hold the header but perhaps not the whole batch of *size bytes: out->bytes is the header alone. */
+NODISCARD enum err record_batch_parse_header(struct slice bytes, struct record_batch *out, size_t *size);
 bool record_batch_is_crc_valid(const struct record_batch *batch);
 
 static inline size_t record_batch_size(const struct record_batch *b) { return b->bytes.n; }
