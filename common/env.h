@@ -106,7 +106,8 @@ void env_pread(struct env *env, struct env_op *op, struct env_file *file, void *
 /* Makes durable: all that was written to the files before this call, and the creations, renames and removals before this call
  * in the directories. done(OK) means it survives a power cut. Any error means that the state of the medium is unknown, even if
  * a later commit succeeds (Linux marks the lost pages clean): the caller takes the log directory offline.
- * The env takes its own file references and copies of the paths. Commits may complete in another order than asked. */
+ * The env takes its own file references and copies of the paths. Commits may complete in another order than asked. A directory
+ * that is gone by then is not an error: its removal is durable with a commit of the directory that it was in. */
 void env_commit(struct env *env, struct env_op *op, struct env_file *const *files, size_t file_count, const char *const *directories,
                 size_t directory_count);
 /* The same, waiting: start-up and shutdown only. */

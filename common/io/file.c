@@ -285,7 +285,8 @@ enum err io_sync_file(int fd) { return fdatasync(fd) == 0 ? ERR_OK : ERR_IO; }
 enum err io_sync_directory(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return io_err(errno);
+    /* Removed or renamed since: making that durable is the business of the directory that it was in. */
+    if (fd < 0) return errno == ENOENT ? ERR_OK : io_err(errno);
     enum err err = fsync(fd) == 0 ? ERR_OK : ERR_IO;
     close(fd);
     return err;

@@ -345,10 +345,7 @@ static enum err commit_collect(struct sim_node *node, struct env_file *const *fi
     for (size_t i = 0; i < file_count; i++) commit->inodes[commit->count++] = inode_ref(file_of(files[i])->inode);
     for (size_t i = 0; i < directory_count; i++) {
         struct inode *directory = disk_find(&node->disk, directories[i]);
-        if (directory && directory->is_directory)
-            commit->inodes[commit->count++] = inode_ref(directory);
-        else
-            err = ERR_NOT_FOUND;
+        if (directory && directory->is_directory) commit->inodes[commit->count++] = inode_ref(directory);
     }
     *out = commit;
     return err;
