@@ -1,5 +1,5 @@
 /* Files and directories that one commit makes durable together: what the logs of one directory collect for env_commit().
- * Directories are held once. Holds references to the files and copies of the paths until file_set_clear(). */
+ * Holds references to the files and copies of the paths until file_set_clear(). */
 #ifndef SKIFF_BROKER_LOG_FILE_SET_H
 #define SKIFF_BROKER_LOG_FILE_SET_H
 

@@ -37,15 +37,13 @@ void plog_shared_deinit(struct plog_shared *shared);
 
 /* Topic settings, under Kafka's names. */
 struct plog_config {
-    int64_t segment_bytes;              /* segment.bytes */
-    int64_t segment_ms;                 /* segment.ms */
-    int64_t segment_index_bytes;        /* segment.index.bytes */
-    int64_t index_interval_bytes;       /* index.interval.bytes */
-    int64_t timestamp_before_max_ms;    /* message.timestamp.before.max.ms */
-    int64_t timestamp_after_max_ms;     /* message.timestamp.after.max.ms */
-    int64_t producer_id_expiration_ms;  /* producer.id.expiration.ms (a broker setting) */
-    bool is_log_append_time;            /* message.timestamp.type=LogAppendTime */
-    bool is_compacted;                  /* cleanup.policy has compact: a follower accepts gaps between batches */
+    int64_t segment_bytes;             /* segment.bytes */
+    int64_t segment_ms;                /* segment.ms */
+    int64_t segment_index_bytes;       /* segment.index.bytes */
+    int64_t index_interval_bytes;      /* index.interval.bytes */
+    int64_t producer_id_expiration_ms; /* producer.id.expiration.ms (a broker setting) */
+    bool is_log_append_time;           /* message.timestamp.type=LogAppendTime */
+    bool is_compacted;                 /* cleanup.policy has compact: a follower accepts gaps between batches */
 };
 /* Kafka's defaults. */
 extern const struct plog_config plog_config_default;
@@ -69,10 +67,10 @@ enum plog_found {
 };
 struct plog_recovery {
     enum plog_found found;
-    int64_t end;           /* where the good batches end */
+    int64_t end; /* where the good batches end */
     int64_t scanned_bytes;
     int64_t cut_bytes;
-    char reason[160];      /* of a cut or damage, for the operator */
+    char reason[160]; /* of a cut or damage, for the operator */
 };
 /* Opens the log in `log_dir`/`name` and recovers it, waiting for the disk: start-up only. ERR_CORRUPT goes with PLOG_DAMAGED:
  * *log is NULL then and the directory is as it was; the caller reports it and may set it aside. */
@@ -86,31 +84,35 @@ NODISCARD enum err plog_close_clean(struct plog *log);
 /* Operations under way end by themselves (their done() still comes); then the memory goes. */
 void plog_destroy(struct plog *log);
 
+/* Frees the log at once, though operations are under way: their completions never come, because the process is dead. Only the
+ * simulator outlives its processes. */
+void plog_abandon(struct plog *log);
+
 void plog_configure(struct plog *log, const struct plog_config *config);
 const char *plog_name(const struct plog *log); /* TOPIC-PARTITION */
 /* From partition.metadata; zero when that file was missing or unreadable: the caller decides whose log this is. */
 struct uuid plog_topic_id(const struct plog *log);
 void plog_set_topic_id(struct plog *log, struct uuid topic_id);
-int64_t plog_start(const struct plog *log);          /* log start offset */
-int64_t plog_end(const struct plog *log);            /* log end offset */
-int64_t plog_flushed_end(const struct plog *log);    /* <= end */
-int64_t plog_recovery_point(const struct plog *log); /* for the checkpoint: <= flushed end */
-int64_t plog_size(const struct plog *log);           /* bytes in all segments */
-uint64_t plog_generation(const struct plog *log);    /* + 1 with every truncation */
-bool plog_is_failed(const struct plog *log);         /* after ERR_IO */
+int64_t plog_start(const struct plog *log);       /* log start offset */
+int64_t plog_end(const struct plog *log);         /* log end offset */
+int64_t plog_flushed_end(const struct plog *log); /* <= end */
+/* For recovery-point-offset-checkpoint: <= flushed end. What it returned is remembered: a truncation below it leaves a note in
+ * the log's directory, so that an older checkpoint cannot make recovery trust what was appended after the truncation. */
+int64_t plog_recovery_point(struct plog *log);
+int64_t plog_size(const struct plog *log);        /* bytes in all segments */
+uint64_t plog_generation(const struct plog *log); /* + 1 with every truncation */
+bool plog_is_failed(const struct plog *log);      /* after ERR_IO */
 
 /* ---- append -------------------------------------------------------------------------------------------------------- */
 
 enum plog_verdict {
     PLOG_APPENDED,
-    PLOG_DUPLICATE,           /* one of the producer's last five: success with the original offset, nothing appended */
-    PLOG_OUT_OF_ORDER,        /* OUT_OF_ORDER_SEQUENCE_NUMBER */
-    PLOG_DUPLICATE_SEQUENCE,  /* DUPLICATE_SEQUENCE_NUMBER: older than the five, or an overlap */
-    PLOG_OLD_PRODUCER_EPOCH,  /* INVALID_PRODUCER_EPOCH */
-    PLOG_BAD_TXN_STATE,       /* INVALID_TXN_STATE */
-    PLOG_BAD_TIMESTAMP,       /* INVALID_TIMESTAMP */
-    PLOG_TOO_LARGE,           /* RECORD_LIST_TOO_LARGE: more than segment.bytes */
-    PLOG_FAILED,              /* not appended; the call's error says why */
+    PLOG_DUPLICATE,          /* one of the producer's last five: success with the original offset, nothing appended */
+    PLOG_OUT_OF_ORDER,       /* OUT_OF_ORDER_SEQUENCE_NUMBER: a gap, an overlap, or older than the five */
+    PLOG_OLD_PRODUCER_EPOCH, /* INVALID_PRODUCER_EPOCH */
+    PLOG_BAD_TXN_STATE,      /* INVALID_TXN_STATE */
+    PLOG_TOO_LARGE,          /* RECORD_LIST_TOO_LARGE: more than segment.bytes */
+    PLOG_FAILED,             /* not appended; the call's error says why */
 };
 
 /* One record batch on its way into the log. */
@@ -127,8 +129,9 @@ struct plog_batch {
 };
 
 /* The leader's append of batches that proto/record_batch.h found valid: stamps offsets, the leader epoch and, for
- * LogAppendTime, the time; checks timestamps, sequences and producer epochs. All of the call goes out in one write for each
- * segment. ERR_OK: see each verdict. Otherwise no batch with verdict FAILED is in the log. */
+ * LogAppendTime, the time; checks sequences and producer epochs (message.timestamp.*.max.ms are rules of record_batch_validate()).
+ * All of the call goes out in one write for each segment. ERR_OK: see each verdict. Otherwise no batch with verdict FAILED is in
+ * the log. */
 NODISCARD enum err plog_append_leader(struct plog *log, struct plog_batch *batches, size_t count, int32_t leader_epoch);
 
 /* The follower's append of what a leader answered: whole batches at the start of the bytes; an unfinished one at their end is
@@ -155,17 +158,17 @@ struct plog_want {
 struct plog_read {
     /* In. */
     int64_t offset;
-    int64_t limit;        /* only batches that end at or below this offset: HW, LSO or the log end */
-    int64_t file_limit;   /* ranges below it (the high watermark) may go out as file pieces; bytes above it come as buffers */
+    int64_t limit;      /* only batches that end at or below this offset: HW, LSO or the log end */
+    int64_t file_limit; /* ranges below it (the high watermark) may go out as file pieces; bytes above it come as buffers */
     int32_t bytes_max;
-    bool is_first_whole;  /* the first batch is returned even when it is larger than bytes_max (KIP-74) */
-    bool is_in_memory;    /* buffers only, e.g. for TLS */
+    bool is_first_whole; /* the first batch is returned even when it is larger than bytes_max (KIP-74) */
+    bool is_in_memory;   /* buffers only, e.g. for TLS */
     /* Out: whole batches, the first one contains `offset`. The references are the caller's. */
     struct env_piece pieces[PLOG_READ_PIECES_MAX];
     size_t piece_count;
     int64_t bytes;
-    int64_t next_offset;    /* first offset after them; `offset` when there are none */
-    struct plog_want want;  /* ERR_AGAIN: pass it to plog_fetch_from_disk(), then read again */
+    int64_t next_offset;   /* first offset after them; `offset` when there are none */
+    struct plog_want want; /* ERR_AGAIN: pass it to plog_fetch_from_disk(), then read again */
 };
 /* ERR_NOT_FOUND: offset is outside [start, end]. ERR_AGAIN: the bytes are not in memory. ERR_CORRUPT: the file does not hold
  * the batch that it must hold. Never blocks. */
@@ -205,6 +208,10 @@ int32_t plog_epoch_at(const struct plog *log, int64_t offset);
  * the first epoch's start, or the log end. Refusing an epoch above the leader's own is the caller's. */
 void plog_epoch_end(const struct plog *log, int32_t epoch, int32_t *found_epoch, int64_t *end_offset);
 
+/* Writes leader-epoch-checkpoint in the background when it lacks something. The recovery point never passes an epoch that the
+ * file lacks: call this some time before each recovery-point checkpoint. */
+void plog_write_epochs(struct plog *log);
+
 /* ---- flush --------------------------------------------------------------------------------------------------------- */
 
 struct plog_flush {
@@ -214,7 +221,8 @@ struct plog_flush {
 /* Adds to `set` what must be committed so that everything up to flush->end is durable. False when there is nothing to do or a
  * flush of this log is under way. Then commit the set (of many logs at once: env_commit) and report to plog_flush_done(). */
 bool plog_flush_begin(struct plog *log, struct file_set *set, struct plog_flush *flush);
-/* True when the flushed end moved. An error makes the log failed. */
+/* True when the flushed end moved. An error makes the log failed. Must come for every flush that was begun, also after
+ * plog_truncate_to(), plog_delete() and plog_destroy(). */
 bool plog_flush_done(struct plog *log, const struct plog_flush *flush, enum err err);
 
 /* ---- truncate, delete ---------------------------------------------------------------------------------------------- */

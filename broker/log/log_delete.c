@@ -1,0 +1,197 @@
+/* Deleting: old segments of a log (retention), whole logs, and what a crash left of either. */
+#include "broker/log/log_internal.h"
+
+#include "common/assert.h"
+#include "common/checked.h"
+#include "common/mem.h"
+
+#include <stdio.h>
+
+/* ---- retention ----------------------------------------------------------------------------------------------------- */
+
+/* The records cannot have been appended after the segment was closed, whatever time their producers claim (RET-1). */
+static int64_t newest_ms(const struct segment *segment)
+{
+    return segment->max_timestamp_ms < 0 ? segment->closed_ms : min_i64(segment->max_timestamp_ms, segment->closed_ms);
+}
+
+static bool is_expendable(const struct plog *log, const struct segment *segment, int64_t retention_ms, int64_t excess_bytes, int64_t now_ms)
+{
+    if (segment->next_offset <= log->start) return true;
+    if (retention_ms >= 0 && now_ms - newest_ms(segment) > retention_ms) return true;
+    return excess_bytes >= segment->size;
+}
+
+static void drop_snapshots_below(struct plog *log, int64_t offset)
+{
+    uint32_t count = 0;
+    while (count < log->snapshot_count && log->snapshots[count] < offset) count++;
+    for (uint32_t i = 0; i < count; i++) {
+        char *path = segment_path(log->directory, log->snapshots[i], ".snapshot");
+        enum err err = env_unlink(log->shared->env, path);
+        if (err && err != ERR_NOT_FOUND) plog_fail(log, err);
+        mem_free(path);
+    }
+    log->snapshot_count -= count;
+    memmove(log->snapshots, log->snapshots + count, log->snapshot_count * sizeof *log->snapshots);
+}
+
+/* Older entries in leader-epoch-checkpoint do no harm: recovery cuts them by the log start. */
+static void raise_start(struct plog *log, int64_t start)
+{
+    ASSERT(start >= log->start);
+    log->start = start;
+    (void)epoch_cache_cut_start(&log->epochs, start);
+    (void)epoch_cache_cut_end(&log->epochs, plog_end(log));
+}
+
+static void drop_front(struct plog *log, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) plog_queue_removal(log, log->segments[i], true);
+    log->segment_count -= count;
+    memmove(log->segments, log->segments + count, log->segment_count * sizeof(struct segment *));
+    int64_t first = log->segments[0]->base_offset;
+    raise_start(log, max_i64(log->start, first));
+    log->flushed_end = max_i64(log->flushed_end, first);
+    drop_snapshots_below(log, first);
+    plog_run_removals(log);
+}
+
+/* An idle log still closes its segment when it is old, so that retention can reach it. */
+static bool is_active_old(const struct plog *log, int64_t now_ms)
+{
+    const struct segment *active = plog_active(log);
+    return active->size > 0 && active->first_timestamp_ms >= 0 && now_ms - active->first_timestamp_ms > log->config.segment_ms;
+}
+
+uint32_t plog_delete_old_segments(struct plog *log, int64_t retention_ms, int64_t retention_bytes, int64_t now_ms, int64_t high_watermark)
+{
+    if (log->is_failed || log->is_deleted || plog_is_busy(log)) return 0;
+    ASSERT(high_watermark <= plog_end(log));
+    if (is_active_old(log, now_ms) && plog_roll(log) == ERR_IO) return 0;
+    int64_t excess = retention_bytes >= 0 ? plog_size(log) - retention_bytes : -1;
+    uint32_t count = 0;
+    for (; count + 1 < log->segment_count; count++) {
+        const struct segment *segment = log->segments[count];
+        if (segment->next_offset > high_watermark) break;
+        if (!is_expendable(log, segment, retention_ms, excess, now_ms)) break;
+        excess -= segment->size;
+    }
+    if (count > 0) drop_front(log, count);
+    plog_invariants(log);
+    return count;
+}
+
+bool plog_advance_start(struct plog *log, int64_t offset)
+{
+    ASSERT(offset <= plog_end(log) && !log->is_deleted);
+    if (offset <= log->start) return false;
+    raise_start(log, offset);
+    return true;
+}
+
+/* ---- whole logs ---------------------------------------------------------------------------------------------------- */
+
+#define NAME_BYTES_MAX 255 /* of a file in Linux file systems; Kafka cuts the topic's name to the same */
+
+static char *join(const char *directory, const char *name)
+{
+    size_t size = strlen(directory) + strlen(name) + 2;
+    char *path = mem_alloc(size);
+    (void)snprintf(path, size, "%s/%s", directory, name);
+    return path;
+}
+
+/* TOPIC-PARTITION.UNIQUE-SUFFIX: a name that no partition has. */
+static char *new_name(struct env *env, const char *name, const char *suffix)
+{
+    char ending[64];
+    int size = snprintf(ending, sizeof ending, ".%016llx%016llx-%s", (unsigned long long)env_random64(env),
+                        (unsigned long long)env_random64(env), suffix);
+    ASSERT(size > 0 && (size_t)size < sizeof ending);
+    char *whole = mem_alloc(NAME_BYTES_MAX + 1);
+    (void)snprintf(whole, NAME_BYTES_MAX + 1, "%.*s%s", NAME_BYTES_MAX - size, name, ending);
+    return whole;
+}
+
+struct listing {
+    struct env *env;
+    const char *directory;
+    enum err err;
+};
+
+static void unlink_listed(void *context, const char *name, bool is_directory)
+{
+    struct listing *listing = context;
+    if (is_directory || listing->err) return;
+    char *path = join(listing->directory, name);
+    listing->err = env_unlink(listing->env, path);
+    mem_free(path);
+}
+
+static enum err remove_tree(struct env *env, const char *directory)
+{
+    struct listing listing = {.env = env, .directory = directory};
+    enum err err = env_list(env, directory, unlink_listed, &listing);
+    if (err) return err == ERR_NOT_FOUND ? ERR_OK : err;
+    return listing.err ? listing.err : env_rmdir(env, directory);
+}
+
+enum err plog_remove_directory(struct env *env, const char *log_dir, const char *name)
+{
+    char *path = join(log_dir, name);
+    enum err err = remove_tree(env, path);
+    mem_free(path);
+    return err;
+}
+
+enum err plog_set_aside(struct env *env, const char *log_dir, const char *name)
+{
+    char *from = join(log_dir, name), *aside = new_name(env, name, "stray"), *to = join(log_dir, aside);
+    enum err err = env_rename(env, from, to);
+    if (!err) err = env_commit_wait(env, NULL, 0, &log_dir, 1);
+    mem_free(from);
+    mem_free(aside);
+    mem_free(to);
+    return err;
+}
+
+static void on_deletion_committed(struct env_op *op, enum err err, int64_t now_us)
+{
+    struct plog *log = CONTAINER_OF(op, struct plog, deletion_op);
+    struct plog_op *done = log->deletion_done;
+    if (!err) err = log->deletion_err;
+    /* What stays behind a failure here is found by its name at the next start. */
+    if (!err && log->has_directory && remove_tree(log->shared->env, log->directory))
+        log_line(env_logger(log->shared->env), LOG_WARN, "log", "%s: not removed", log->directory);
+    done->done(done, err, now_us);
+    plog_unref(log);
+}
+
+static enum err rename_away(struct plog *log)
+{
+    char *name = new_name(log->shared->env, log->name, "delete"), *path = join(log->log_dir, name);
+    enum err err = env_rename(log->shared->env, log->directory, path);
+    mem_free(name);
+    if (err) {
+        mem_free(path);
+        return err;
+    }
+    mem_free(log->directory);
+    log->directory = path;
+    for (uint32_t i = 0; i < log->segment_count; i++) log->segments[i]->directory = path;
+    return ERR_OK;
+}
+
+void plog_delete(struct plog *log, struct plog_op *op)
+{
+    ASSERT(op->done != NULL && !log->is_deleted);
+    const char *log_dir = log->log_dir;
+    log->is_deleted = true;
+    log->epochs_file.is_cancelled = true;
+    log->deletion_done = op;
+    log->deletion_op.done = on_deletion_committed;
+    tail_truncate(&log->tail, INT64_MIN);
+    log->deletion_err = log->has_directory ? rename_away(log) : ERR_OK;
+    env_commit(log->shared->env, &log->deletion_op, NULL, 0, &log_dir, 1);
+}
