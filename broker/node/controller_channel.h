@@ -111,6 +111,7 @@ struct forward {
     struct controller_channel *owner;
     struct buf *encoded;
     struct channel_call call;
+    int64_t not_before_us;
 };
 void controller_channel_forward(struct controller_channel *channel, struct forward *forward);
 void controller_channel_cancel_forward(struct forward *forward);
