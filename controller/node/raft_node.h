@@ -8,9 +8,9 @@
 
 #include "common/env.h"
 #include "controller/raft/raft.h"
+#include "proto/connection.h"
 
 struct raft_node;
-struct request; /* proto/connection.h */
 
 struct raft_node_voter {
     int32_t id;
@@ -27,7 +27,7 @@ struct raft_node_config {
     int64_t heartbeat_ms;            /* 0: the default of each */
     int64_t election_timeout_ms;
     int64_t fetch_timeout_ms;
-    int64_t snapshot_log_bytes; /* log bytes after which a snapshot is taken */
+    int64_t snapshot_log_bytes; /* committed since the last snapshot, at least, before the next is taken */
 };
 
 struct raft_node_leader {
@@ -70,8 +70,8 @@ NODISCARD enum err raft_node_propose(struct raft_node *node, struct buf *bytes, 
 /* Entries larger than this are refused before they are appended. */
 #define RAFT_ENTRY_BYTES_MAX (16 << 20)
 
-/* A request with one of the keys 20000-20019 came in on the controller's listener. */
-void raft_node_on_request(struct raft_node *node, struct request *request);
+/* A request with one of the keys 20000-20019 came in on the controller's listener: to be returned from on_request(). */
+enum request_progress raft_node_on_request(struct raft_node *node, struct request *request);
 /* Hands leadership to the best follower, if this node leads; otherwise does nothing. */
 void raft_node_transfer(struct raft_node *node);
 /* For DescribeQuorum. */

@@ -230,7 +230,8 @@ struct raft_actions {
         const struct raft_hard_state *hard_state; /* NULL: unchanged */
         int64_t truncate_from;                    /* remove the entries from here on, before appending; 0: none */
         int64_t append_from, append_to;           /* raft_entry_at() of each; empty when append_to < append_from */
-        const struct raft_snapshot_chunk *chunk;  /* NULL: none */
+        int64_t restart_after;                    /* drop the whole log; the next entry has the index after this; 0: no */
+        const struct raft_snapshot_chunk *chunk;  /* NULL: none; not part of the write, durable with SNAPSHOT_INSTALLED */
     } persist;
     uint64_t write; /* the number of the last write asked for, by this step or an earlier one */
     size_t send_now_count, send_after_persist_count;
@@ -290,8 +291,12 @@ void raft_status(const struct raft *raft, struct raft_status *status);
 size_t raft_peers_status(const struct raft *raft, struct raft_peer_status *peers, size_t capacity);
 /* Asserts first_index <= index <= last_index. */
 const struct raft_entry *raft_entry_at(const struct raft *raft, int64_t index);
+/* What a snapshot of the state after `index` (committed, not compacted away) says about itself; its size is the caller's to fill in. */
+void raft_describe_snapshot(const struct raft *raft, int64_t index, struct raft_snapshot *snapshot);
 const char *raft_role_name(enum raft_role role);
 const char *raft_message_name(enum raft_message_type type);
+/* One that wants an answer; APPEND and SNAPSHOT are also what a FOLLOW is answered with. */
+bool raft_message_is_request(enum raft_message_type type);
 
 /* Entry 1 and every later change of the voters, as RAFT_ENTRY_VOTERS carries it. */
 struct buf *raft_membership_encode(struct uuid cluster_id, const struct raft_membership *membership);
