@@ -79,5 +79,7 @@ void raft_node_status(const struct raft_node *node, struct raft_status *status);
 size_t raft_node_peers_status(const struct raft_node *node, struct raft_peer_status *peers, size_t capacity);
 int64_t raft_node_applied_index(const struct raft_node *node);
 struct uuid raft_node_directory_id(const struct raft_node *node);
+/* For checkers. */
+const struct raft *raft_node_raft(const struct raft_node *node);
 
 #endif
