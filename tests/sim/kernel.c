@@ -94,6 +94,7 @@ static void run_first(struct sim *sim)
     sim->events_at_this_instant = event->at_us == sim->now_us ? sim->events_at_this_instant + 1 : 0;
     ASSERT(sim->events_at_this_instant <= EVENTS_AT_ONE_INSTANT_MAX);
     sim->now_us = event->at_us;
+    sim->last = NULL;
     sim->events_run++;
     sim_hash_add(sim, (uint64_t)event->at_us ^ event->tie);
     sim_event_cancel(sim, event);
@@ -163,6 +164,7 @@ void sim_after_each_event(struct sim *sim, void (*check)(void *context), void *c
 }
 
 int64_t sim_now_us(const struct sim *sim) { return sim->now_us; }
+struct sim_node *sim_last_node(const struct sim *sim) { return sim->last; }
 uint64_t sim_event_count(const struct sim *sim) { return sim->events_run; }
 
 /* ---- randomness, hash, marks --------------------------------------------------------------------------------------- */

@@ -71,6 +71,8 @@ static void run_turn(struct sim *sim, struct sim_event *event)
     }
     count_turn(env);
     sim->current = env;
+    sim->last = node;
+    struct sim_node *owner = sim_memory_enter(node);
     env->env.now_us = sim_env_local_us(env);
     bool timers_first = prng_chance(&node->timing, 1, 2);
     if (timers_first) env_run_timers(&env->env);
@@ -79,6 +81,7 @@ static void run_turn(struct sim *sim, struct sim_event *event)
     if (!timers_first && !node->is_doomed) env_run_timers(&env->env);
     if (!node->is_doomed) env_run_turn_ends(&env->env);
     if (!node->is_doomed) sim_net_flush(env);
+    sim_memory_enter(owner);
     sim->current = NULL;
     if (!list_is_empty(&env->inbox) || !list_is_empty(&env->messages)) wake(env);
     schedule_turn(env);
@@ -127,7 +130,9 @@ static void finish_operation(struct sim *sim, struct sim_event *event)
 {
     (void)sim;
     struct sim_operation *operation = CONTAINER_OF(event, struct sim_operation, event);
+    struct sim_node *owner = sim_memory_enter(operation->env->node);
     if (operation->perform) operation->perform(operation);
+    sim_memory_enter(owner);
     sim_env_deliver(operation->env, &operation->item);
 }
 
@@ -279,6 +284,7 @@ struct sim_node *sim_node_add(struct sim *sim, const char *host, const struct si
     list_init(&node->envs);
     list_init(&node->listeners);
     list_init(&node->files);
+    list_init(&node->memory);
     (void)snprintf(purpose, sizeof purpose, "node %u", node->index);
     node->random = sim_prng(sim, purpose);
     (void)snprintf(purpose, sizeof purpose, "timing %u", node->index);
@@ -298,7 +304,10 @@ void sim_node_start(struct sim_node *node)
     node->is_running = node->is_host_up = true;
     node->is_paused = false;
     sim_hash_add(node->sim, 0x57a27000u + node->index);
+    node->sim->last = node;
+    struct sim_node *owner = sim_memory_enter(node);
     if (node->process.start) node->process.start(node->process.user, node);
+    sim_memory_enter(owner);
     LIST_FOR_EACH (&node->envs, link) wake(CONTAINER_OF(link, struct sim_env, node_link));
 }
 
@@ -320,7 +329,10 @@ static void node_die(struct sim_node *node, enum sim_crash how)
     node->is_doomed = true;
     LIST_FOR_EACH (&node->envs, link) env_abandon(CONTAINER_OF(link, struct sim_env, node_link), how);
     sim_net_abandon_listeners(node);
+    node->sim->last = node;
+    struct sim_node *owner = sim_memory_enter(node);
     if (node->process.destroy) node->process.destroy(node->process.user, node);
+    sim_memory_enter(owner);
     LIST_FOR_EACH (&node->envs, link) {
         struct sim_env *env = CONTAINER_OF(link, struct sim_env, node_link);
         sim_net_free(env);
@@ -329,6 +341,7 @@ static void node_die(struct sim_node *node, enum sim_crash how)
         sim_free(env);
     }
     sim_files_free(node);
+    sim_memory_purge(node);
     node->is_running = node->is_doomed = node->is_paused = false;
     if (how == SIM_CRASH_PROCESS) return;
     node->is_host_up = false;

@@ -46,6 +46,8 @@ bool sim_wait(struct sim *sim, bool (*holds)(void *context), void *context, int6
 void sim_at(struct sim *sim, int64_t at_us, void (*fn)(void *context), void *context);
 /* Called after every event: the place of invariants. */
 void sim_after_each_event(struct sim *sim, void (*check)(void *context), void *context);
+/* The node whose turn the event was; NULL when no code of a node ran. */
+struct sim_node *sim_last_node(const struct sim *sim);
 uint64_t sim_event_count(const struct sim *sim);
 /* Mixes in every event, every byte delivered and every file operation: equal seeds must give equal hashes. */
 uint64_t sim_hash(const struct sim *sim);
@@ -58,6 +60,8 @@ void sim_mark_each(const struct sim *sim, void (*each)(void *context, const char
 
 /* ---- nodes --------------------------------------------------------------------------------------------------------- */
 
+/* In a program that is linked as sim.mk says, memory belongs to the node whose code allocated it and goes with its process:
+ * `destroy` may then be NULL. */
 struct sim_process {
     void (*start)(void *user, struct sim_node *node);
     void (*destroy)(void *user, struct sim_node *node);
@@ -82,6 +86,8 @@ void sim_node_exit(struct sim_node *node);
 /* SIGSTOP and SIGCONT: the kernel goes on receiving for it. */
 void sim_node_pause(struct sim_node *node);
 void sim_node_resume(struct sim_node *node);
+/* Bytes that the process holds; 0 when not tracked. */
+size_t sim_node_memory(const struct sim_node *node);
 /* Added to the node's wall clock from now on. */
 void sim_node_shift_wall_clock(struct sim_node *node, int64_t delta_ms);
 

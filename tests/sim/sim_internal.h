@@ -45,6 +45,7 @@ struct sim {
     struct sim_node *nodes[SIM_NODES_MAX];
     uint32_t node_count;
     struct sim_env *current; /* whose turn it is, or NULL */
+    struct sim_node *last;   /* whose turn the last event was, or NULL */
     void (*check)(void *context);
     void *check_context;
     struct sim_mark *marks;
@@ -73,6 +74,8 @@ struct sim_node {
     int64_t clock_offset_us; /* local monotonic = virtual + this */
     int64_t wall_offset_ms;
     struct list envs, listeners, files;
+    struct list memory; /* what its process allocated (memory.c) */
+    size_t memory_bytes;
     struct prng random, timing;
     struct disk disk;
 };
@@ -121,6 +124,12 @@ void sim_node_doom(struct sim_node *node, enum sim_crash how);
 void sim_node_reap(struct sim_node *node);
 void sim_node_free(struct sim_node *node);
 void sim_wake_idle_envs(struct sim *sim);
+
+/* ---- memory.c ------------------------------------------------------------------------------------------------------ */
+
+/* From now on allocations belong to `node` (NULL: to the test program); returns whose they were. */
+struct sim_node *sim_memory_enter(struct sim_node *node);
+void sim_memory_purge(struct sim_node *node);
 
 /* ---- net.c --------------------------------------------------------------------------------------------------------- */
 
