@@ -66,6 +66,7 @@ void history_acked(struct history *history, uint64_t value, int64_t offset, int6
     producer->offsets[number] = offset;
     history->acked++;
     history->last_ack_us = now_us;
+    if (history->on_acked) history->on_acked(history->context, partition, offset);
     history_place(history, partition, offset, value, "an acknowledgement");
 }
 

@@ -363,6 +363,10 @@ void sim_node_reap(struct sim_node *node)
 
 void sim_node_crash(struct sim_node *node, enum sim_crash how)
 {
+    if (!node->is_running && node->is_host_up && how == SIM_CRASH_POWER) {
+        node->is_host_up = false;
+        disk_power_cut(&node->disk);
+    }
     sim_node_doom(node, how);
     sim_node_reap(node);
 }

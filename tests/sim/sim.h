@@ -79,7 +79,8 @@ enum sim_crash {
     SIM_CRASH_PROCESS, /* kill -9: peers see a reset, connects are refused, the page cache survives */
     SIM_CRASH_POWER,   /* peers see nothing, connects time out until the next start; uncommitted data as the disk model says */
 };
-/* Called from inside one of the node's callbacks, it takes effect when the callback returns. */
+/* Called from inside one of the node's callbacks, it takes effect when the callback returns. Power can fail after the process
+ * died, too. */
 void sim_node_crash(struct sim_node *node, enum sim_crash how);
 /* The process asks to end (main would return): as SIM_CRASH_PROCESS. Callable from its callbacks. */
 void sim_node_exit(struct sim_node *node);

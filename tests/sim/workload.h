@@ -61,6 +61,8 @@ struct history {
     struct history_partition partitions[WORKLOAD_PARTITIONS_MAX];
     uint64_t acked, read;
     int64_t last_ack_us;
+    void (*on_acked)(void *context, uint32_t partition, int64_t offset); /* optional */
+    void *context;
 };
 void history_init(struct history *history, struct verdict *verdict);
 void history_deinit(struct history *history);

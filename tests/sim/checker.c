@@ -1,0 +1,133 @@
+/* See checker.h. The controllers' part; partitions are in checker_partition.c. */
+#include "tests/sim/checker_internal.h"
+
+void checker_init(struct checker *checker, struct verdict *verdict, const struct workload *workload)
+{
+    *checker = (struct checker){.verdict = verdict, .workload = workload, .node_count = workload->node_count};
+}
+
+void checker_deinit(struct checker *checker)
+{
+    for (uint32_t p = 0; p < WORKLOAD_PARTITIONS_MAX; p++) sim_free(checker->partitions[p].leaders);
+    sim_free(checker->raft_leaders);
+    sim_free(checker->image_hashes);
+}
+
+int32_t *checker_slot(int32_t **array, int64_t *count, int64_t index)
+{
+    ASSERT(index >= 0 && index < 1 << 24);
+    if (index >= *count) {
+        int64_t grown = *count * 2 > index ? *count * 2 : index + 16;
+        *array = sim_realloc(*array, (size_t)grown * sizeof **array);
+        for (int64_t i = *count; i < grown; i++) (*array)[i] = -1;
+        *count = grown;
+    }
+    return &(*array)[index];
+}
+
+/* ---- Raft ---------------------------------------------------------------------------------------------------------- */
+
+static void check_leader(struct checker *checker, uint32_t node, const struct raft_status *raft)
+{
+    int32_t *leader = checker_slot(&checker->raft_leaders, &checker->raft_term_count, raft->term);
+    if (*leader == (int32_t)node) return;
+    if (*leader >= 0) {
+        verdict_fail(checker->verdict, "R-ELEC", "term %lld has the leaders %d and %u", (long long)raft->term, *leader, node);
+        return;
+    }
+    *leader = (int32_t)node;
+    checker->elections++;
+    if (raft->last_index < checker->committed) {
+        verdict_fail(checker->verdict, "R-COMPLETE", "node %u leads term %lld with entries up to %lld; %lld were committed", node,
+                     (long long)raft->term, (long long)raft->last_index, (long long)checker->committed);
+    }
+}
+
+static void check_commit(struct checker *checker, const struct raft_status *raft)
+{
+    if (raft->commit_index <= checker->committed) return;
+    checker->committed = raft->commit_index;
+    uint32_t holders = 0;
+    for (uint32_t i = 0; i < checker->node_count; i++) holders += checker->nodes[i].durable >= raft->commit_index;
+    if (holders * 2 > checker->node_count) return;
+    verdict_fail(checker->verdict, "R-HW", "index %lld is committed and durable on %u of %u nodes only", (long long)raft->commit_index,
+                 holders, checker->node_count);
+}
+
+static void check_raft(struct checker *checker, uint32_t node, const struct raft_status *raft)
+{
+    struct checker_node *known = &checker->nodes[node];
+    if (known->is_seen && raft->term < known->term)
+        verdict_fail(checker->verdict, "R-TERM", "node %u went from term %lld to %lld", node, (long long)known->term,
+                     (long long)raft->term);
+    if (known->is_seen && raft->commit_index < known->commit)
+        verdict_fail(checker->verdict, "R-HW", "node %u committed %lld and then %lld", node, (long long)known->commit,
+                     (long long)raft->commit_index);
+    if (!known->is_seen && known->is_known && raft->durable_index < known->durable)
+        verdict_fail(checker->verdict, "R-DUR", "node %u restarts with entries up to %lld; %lld were durable", node,
+                     (long long)raft->durable_index, (long long)known->durable);
+    known->is_seen = known->is_known = true;
+    known->term = raft->term;
+    known->commit = raft->commit_index;
+    known->durable = raft->durable_index;
+    if (raft->role == RAFT_LEADER) check_leader(checker, node, raft);
+    check_commit(checker, raft);
+}
+
+/* ---- images -------------------------------------------------------------------------------------------------------- */
+
+static void check_image(struct checker *checker, uint32_t node, const struct image *image)
+{
+    struct checker_node *known = &checker->nodes[node];
+    if (image->index == known->image_index) return;
+    known->image_index = image->index;
+    if (image->index >= checker->image_count) {
+        int64_t grown = image->index * 2 + 64;
+        checker->image_hashes = sim_realloc(checker->image_hashes, (size_t)grown * sizeof *checker->image_hashes);
+        memset(checker->image_hashes + checker->image_count, 0, (size_t)(grown - checker->image_count) * sizeof *checker->image_hashes);
+        checker->image_count = grown;
+    }
+    uint64_t *hash = &checker->image_hashes[image->index], is = image_hash(image) | 1;
+    if (*hash == 0) {
+        *hash = is;
+        image_check(image);
+    } else if (*hash != is) {
+        verdict_fail(checker->verdict, "R-SAFE", "node %u has another image at index %lld than an earlier one", node,
+                     (long long)image->index);
+    }
+}
+
+/* ---- entry points -------------------------------------------------------------------------------------------------- */
+
+void checker_look(struct checker *checker, uint32_t node, const struct checker_view *view, const struct image *truth)
+{
+    checker->current = *view;
+    checker->current_node = node;
+    checker->truth = truth;
+    if (view->raft) check_raft(checker, node, view->raft);
+    if (view->image) check_image(checker, node, view->image);
+    if (view->replicas) checker_look_at_replicas(checker);
+    if (truth && truth->index > checker->truth_index) {
+        checker->truth_index = truth->index;
+        checker_look_at_truth(checker);
+    }
+}
+
+void checker_on_crash(struct checker *checker, uint32_t node, bool is_power)
+{
+    checker->nodes[node].is_seen = false;
+    checker->nodes[node].image_index = 0;
+    for (uint32_t p = 0; p < WORKLOAD_PARTITIONS_MAX; p++) {
+        struct checker_replica *replica = &checker->partitions[p].replicas[node];
+        replica->is_seen = false;
+        if (is_power) replica->log_end = replica->durable_end;
+    }
+}
+
+void checker_on_wipe(struct checker *checker, uint32_t node)
+{
+    checker->nodes[node] = (struct checker_node){.owes_nothing = true};
+    for (uint32_t p = 0; p < WORKLOAD_PARTITIONS_MAX; p++) {
+        checker->partitions[p].replicas[node] = (struct checker_replica){.owes_nothing = true};
+    }
+}

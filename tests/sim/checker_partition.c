@@ -1,0 +1,182 @@
+/* The partitions' part of the checker. */
+#include "tests/sim/checker_internal.h"
+
+/* ---- names --------------------------------------------------------------------------------------------------------- */
+
+static const struct image_topic *topic_of(const struct checker *checker, uint32_t partition, int32_t *index)
+{
+    const struct workload_topic *topic = workload_topic_of(checker->workload, partition);
+    *index = (int32_t)(partition - topic->first);
+    return checker->truth ? map_get(&checker->truth->topics, slice_str(topic->name)) : NULL;
+}
+
+/* The committed state; NULL before the topic exists. */
+static const struct image_partition *committed_state(const struct checker *checker, uint32_t partition)
+{
+    int32_t index = 0;
+    const struct image_topic *topic = topic_of(checker, partition, &index);
+    return topic && index < topic->partition_count ? &topic->partitions[index] : NULL;
+}
+
+/* ---- one partition against the committed state ---------------------------------------------------------------------- */
+
+/* Q-LOST: who may be elected holds everything that was ever below a high watermark. */
+static void check_candidates(struct checker *checker, uint32_t partition, const struct image_partition *state)
+{
+    struct checker_partition *p = &checker->partitions[partition];
+    struct node_ids sets[] = {image_isr(state), image_elr(state)};
+    for (size_t s = 0; s < 2; s++) {
+        for (uint32_t i = 0; i < sets[s].count; i++) {
+            const struct checker_replica *replica = &p->replicas[sets[s].ids[i]];
+            if (replica->owes_nothing || replica->log_end >= p->watermark) continue;
+            verdict_fail(checker->verdict, "Q-LOST",
+                         "partition %u: node %d is in the %s and holds offsets below %lld only; %lld were committed", partition,
+                         sets[s].ids[i], s == 0 ? "ISR" : "ELR", (long long)replica->log_end, (long long)p->watermark);
+        }
+    }
+}
+
+/* Q-HW: the watermark has just moved. The members' ends are what was last seen of them. */
+static void check_members(struct checker *checker, uint32_t partition, const struct image_partition *state,
+                          const struct checker_replica *leader)
+{
+    struct checker_partition *p = &checker->partitions[partition];
+    if (leader->high_watermark > leader->durable_end) {
+        verdict_fail(checker->verdict, "Q-HW", "partition %u: leader %u has high watermark %lld and is durable up to %lld", partition,
+                     checker->current_node, (long long)leader->high_watermark, (long long)leader->durable_end);
+    }
+    if (!state || state->leader_epoch != leader->leader_epoch) return;
+    struct node_ids isr = image_isr(state);
+    for (uint32_t i = 0; i < isr.count; i++) {
+        const struct checker_replica *member = &p->replicas[isr.ids[i]];
+        if (member->owes_nothing || member->durable_end >= leader->high_watermark) continue;
+        verdict_fail(checker->verdict, "Q-HW",
+                     "partition %u: leader %u has high watermark %lld; member %d of the ISR is durable up to %lld", partition,
+                     checker->current_node, (long long)leader->high_watermark, isr.ids[i], (long long)member->durable_end);
+    }
+}
+
+static void check_new_leader(struct checker *checker, uint32_t partition, const struct replica_info *info)
+{
+    struct checker_partition *p = &checker->partitions[partition];
+    int64_t count = p->epoch_count;
+    int32_t *leader = checker_slot(&p->leaders, &count, info->leader_epoch);
+    p->epoch_count = (int32_t)count;
+    if (*leader >= 0 && *leader != (int32_t)checker->current_node) {
+        verdict_fail(checker->verdict, "L-EPOCH", "partition %u: leader epoch %d has the leaders %d and %u", partition, info->leader_epoch,
+                     *leader, checker->current_node);
+    }
+    if (*leader < 0) checker->leader_changes++;
+    *leader = (int32_t)checker->current_node;
+    if (info->log_end < p->watermark) {
+        verdict_fail(checker->verdict, "Q-LEADER", "partition %u: node %u leads epoch %d with offsets below %lld; %lld were committed",
+                     partition, checker->current_node, info->leader_epoch, (long long)info->log_end, (long long)p->watermark);
+    }
+}
+
+/* ---- one replica --------------------------------------------------------------------------------------------------- */
+
+static void check_ends(struct checker *checker, uint32_t partition, const struct replica_info *info)
+{
+    bool is_ordered =
+        info->log_start <= info->high_watermark && info->high_watermark <= info->log_end && info->durable_end <= info->log_end;
+    if (is_ordered) return;
+    verdict_fail(checker->verdict, "L-ENDS", "partition %u on node %u: start %lld, high watermark %lld, durable end %lld, end %lld",
+                 partition, checker->current_node, (long long)info->log_start, (long long)info->high_watermark,
+                 (long long)info->durable_end, (long long)info->log_end);
+}
+
+static void check_restart(struct checker *checker, uint32_t partition, const struct checker_replica *before,
+                          const struct replica_info *info)
+{
+    if (before->is_seen || !before->is_known || info->log_end >= before->durable_end) return;
+    verdict_fail(checker->verdict, "Q-DUR", "partition %u: node %u restarts with offsets below %lld; those below %lld were durable",
+                 partition, checker->current_node, (long long)info->log_end, (long long)before->durable_end);
+}
+
+static void check_leader(struct checker *checker, uint32_t partition, const struct checker_replica *before,
+                         const struct checker_replica *now, const struct replica_info *info)
+{
+    struct checker_partition *p = &checker->partitions[partition];
+    bool is_same_reign = before->is_seen && before->role == PARTITION_LEADER && before->leader_epoch == now->leader_epoch;
+    if (!is_same_reign) check_new_leader(checker, partition, info);
+    if (is_same_reign && now->high_watermark < before->high_watermark) {
+        verdict_fail(checker->verdict, "Q-HW", "partition %u: the high watermark of leader %u went from %lld to %lld", partition,
+                     checker->current_node, (long long)before->high_watermark, (long long)now->high_watermark);
+    }
+    bool has_moved = now->high_watermark > p->watermark;
+    if (has_moved) p->watermark = now->high_watermark;
+    if (has_moved || (is_same_reign && now->high_watermark > before->high_watermark))
+        check_members(checker, partition, committed_state(checker, partition), now);
+}
+
+static void look_at_replica(struct checker *checker, uint32_t partition, const struct replica_info *info)
+{
+    struct checker_partition *p = &checker->partitions[partition];
+    struct checker_replica *replica = &p->replicas[checker->current_node], before = *replica;
+    bool is_same = before.is_seen && before.role == info->role && before.leader_epoch == info->leader_epoch &&
+                   before.log_end == info->log_end && before.durable_end == info->durable_end &&
+                   before.high_watermark == info->high_watermark;
+    if (is_same || info->role == PARTITION_OFFLINE) return;
+    check_ends(checker, partition, info);
+    check_restart(checker, partition, &before, info);
+    *replica = (struct checker_replica){.is_seen = true,
+                                        .is_known = true,
+                                        .owes_nothing = before.owes_nothing,
+                                        .role = info->role,
+                                        .leader_epoch = info->leader_epoch,
+                                        .log_end = info->log_end,
+                                        .durable_end = info->durable_end,
+                                        .high_watermark = info->high_watermark};
+    if (info->role == PARTITION_LEADER) check_leader(checker, partition, &before, replica, info);
+    const struct image_partition *state = committed_state(checker, partition);
+    if (state) check_candidates(checker, partition, state);
+}
+
+static void look_at_one(void *context, struct uuid topic_id, int32_t index, const struct replica_info *info)
+{
+    struct checker *checker = context;
+    for (uint32_t t = 0; t < checker->workload->topic_count; t++) {
+        int32_t unused = 0;
+        uint32_t first = checker->workload->topics[t].first;
+        const struct image_topic *topic = topic_of(checker, first, &unused);
+        if (topic && uuid_equal(topic->id, topic_id)) look_at_replica(checker, first + (uint32_t)index, info);
+    }
+}
+
+void checker_look_at_replicas(struct checker *checker) { replica_manager_each(checker->current.replicas, look_at_one, checker); }
+
+/* ---- committed metadata -------------------------------------------------------------------------------------------- */
+
+/* A wiped node is clean again once no set counts on it. */
+static void forgive_wiped(struct checker *checker, uint32_t partition, const struct image_partition *state)
+{
+    for (uint32_t node = 0; node < checker->node_count; node++) {
+        struct checker_replica *replica = &checker->partitions[partition].replicas[node];
+        bool is_counted_on = node_ids_contain(image_isr(state), (int32_t)node) || node_ids_contain(image_elr(state), (int32_t)node);
+        if (replica->owes_nothing && !is_counted_on) replica->owes_nothing = false;
+    }
+}
+
+void checker_look_at_truth(struct checker *checker)
+{
+    for (uint32_t partition = 0; partition < checker->workload->partition_count; partition++) {
+        const struct image_partition *state = committed_state(checker, partition);
+        struct checker_partition *p = &checker->partitions[partition];
+        if (!state || state->partition_epoch == p->partition_epoch) continue;
+        if (state->leader_epoch < p->leader_epoch || state->partition_epoch < p->partition_epoch)
+            verdict_fail(checker->verdict, "P-PE", "partition %u went back from epochs (%d, %d) to (%d, %d)", partition, p->leader_epoch,
+                         p->partition_epoch, state->leader_epoch, state->partition_epoch);
+        p->leader_epoch = state->leader_epoch;
+        p->partition_epoch = state->partition_epoch;
+        forgive_wiped(checker, partition, state);
+        check_candidates(checker, partition, state);
+    }
+}
+
+void checker_acked(struct checker *checker, uint32_t partition, int64_t offset)
+{
+    if (offset < checker->partitions[partition].watermark) return;
+    verdict_fail(checker->verdict, "Q-ACK", "partition %u: offset %lld was acknowledged; no leader had a high watermark above %lld",
+                 partition, (long long)offset, (long long)checker->partitions[partition].watermark);
+}

@@ -1,0 +1,176 @@
+/* The phases of a run. */
+#include "tests/sim/cluster.h"
+
+#include "common/assert.h"
+#include "tests/sim/sim_internal.h"
+
+#include <stdio.h>
+
+#define TICK_US       (10 * SIM_MS)
+#define BIRTH_US      (30 * (int64_t)SIM_SECOND)
+#define CONVERGE_US   (120 * (int64_t)SIM_SECOND)
+#define FINAL_READ_US (60 * (int64_t)SIM_SECOND)
+#define CLIENT_PORT   9092
+#define ACKED_MIN     20 /* with fewer acknowledged records a run has shown nothing */
+
+const char *outcome_name(enum outcome outcome)
+{
+    static const char *const names[] = {"PASS", "FAIL", "NOPROGRESS", "VACUOUS"};
+    ASSERT((size_t)outcome < sizeof names / sizeof *names);
+    return names[outcome];
+}
+
+/* ---- drawing the cluster ------------------------------------------------------------------------------------------- */
+
+static void draw_topics(struct workload *workload, struct prng *prng)
+{
+    workload->topic_count = 1 + (uint32_t)prng_below(prng, 2);
+    for (uint32_t t = 0; t < workload->topic_count; t++) {
+        struct workload_topic *topic = &workload->topics[t];
+        (void)snprintf(topic->name, sizeof topic->name, "topic%u", t);
+        topic->partition_count = 1 + (int32_t)prng_below(prng, 3);
+        topic->replication_factor = workload->node_count >= 5 && prng_chance(prng, 1, 4) ? 5 : 3;
+        topic->min_insync = 2;
+        topic->first = workload->partition_count;
+        workload->partition_count += (uint32_t)topic->partition_count;
+    }
+}
+
+static void draw_workload(struct cluster *cluster, struct prng *prng)
+{
+    struct workload *workload = &cluster->workload;
+    workload->sim = cluster->sim;
+    workload->verdict = &cluster->verdict;
+    workload->node_count = cluster->node_count;
+    workload->port = CLIENT_PORT;
+    for (uint32_t i = 0; i < cluster->node_count; i++) (void)snprintf(workload->hosts[i], sizeof workload->hosts[i], "node%u", i);
+    draw_topics(workload, prng);
+    workload->client_count = 1 + (uint32_t)prng_below(prng, 2);
+    workload->window = 1 + (uint32_t)prng_below(prng, PRODUCER_WINDOW_MAX);
+    workload->records_max = 400;
+    workload->think_us = prng_range(prng, 10, 100) * SIM_MS;
+    workload->produce_version = (int16_t)prng_range(prng, 9, 13);
+    workload->fetch_version = (int16_t)prng_range(prng, 11, 17);
+    workload->metadata_version = (int16_t)prng_range(prng, 10, 13);
+    history_init(&workload->history, &cluster->verdict);
+}
+
+static void on_acked(void *context, uint32_t partition, int64_t offset)
+{
+    struct cluster *cluster = context;
+    checker_acked(&cluster->checker, partition, offset);
+}
+
+/* ---- looking, ticking ---------------------------------------------------------------------------------------------- */
+
+/* The newest committed metadata that any controller has applied. */
+static const struct image *newest_image(struct cluster *cluster)
+{
+    const struct image *newest = NULL;
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        struct checker_view view;
+        struct raft_status raft;
+        cluster_view(&cluster->nodes[i], &view, &raft);
+        if (view.image && (!newest || view.image->index > newest->index)) newest = view.image;
+    }
+    return newest && newest->index >= cluster->checker.truth_index ? newest : NULL;
+}
+
+static void after_event(void *context)
+{
+    struct cluster *cluster = context;
+    const struct sim_node *last = sim_last_node(cluster->sim);
+    for (uint32_t i = 0; last && i < cluster->node_count; i++) {
+        if (cluster->nodes[i].node != last) continue;
+        struct checker_view view;
+        struct raft_status raft;
+        cluster_view(&cluster->nodes[i], &view, &raft);
+        checker_look(&cluster->checker, i, &view, newest_image(cluster));
+    }
+}
+
+static void on_tick(void *context)
+{
+    struct cluster *cluster = context;
+    faults_tick(cluster);
+    sim_at(cluster->sim, sim_now_us(cluster->sim) + TICK_US, on_tick, cluster);
+}
+
+static bool has_failed(void *context) { return ((struct cluster *)context)->verdict.id != NULL; }
+static bool is_born(void *context)
+{
+    struct cluster *cluster = context;
+    return has_failed(cluster) || cluster_is_converged(cluster);
+}
+static bool is_settled(void *context)
+{
+    struct cluster *cluster = context;
+    return has_failed(cluster) || (workload_is_quiet(&cluster->workload) && cluster_is_converged(cluster));
+}
+
+/* ---- phases -------------------------------------------------------------------------------------------------------- */
+
+static enum outcome run_phases(struct cluster *cluster, const struct cluster_options *options)
+{
+    struct sim *sim = cluster->sim;
+    struct prng prng = sim_prng(sim, "phases");
+    if (!sim_wait(sim, is_born, cluster, BIRTH_US)) return OUTCOME_NO_PROGRESS;
+    cluster->injects = !options->is_calm;
+    sim_wait(sim, has_failed, cluster, prng_range(&prng, 5, 20) * SIM_SECOND);
+    faults_heal(cluster);
+    cluster->workload.is_stopping = true;
+    if (!sim_wait(sim, is_settled, cluster, CONVERGE_US)) return OUTCOME_NO_PROGRESS;
+    if (has_failed(cluster)) return OUTCOME_FAIL;
+    if (!workload_final_read(&cluster->workload, FINAL_READ_US)) return has_failed(cluster) ? OUTCOME_FAIL : OUTCOME_NO_PROGRESS;
+    cluster_check_logs(cluster);
+    if (has_failed(cluster)) return OUTCOME_FAIL;
+    return cluster->workload.history.acked < ACKED_MIN ? OUTCOME_VACUOUS : OUTCOME_PASS;
+}
+
+static void cluster_begin(struct cluster *cluster, const struct cluster_options *options)
+{
+    cluster->sim = sim_create(options->seed);
+    struct prng prng = sim_prng(cluster->sim, "cluster");
+    cluster->node_count = options->node_count;
+    cluster->session_timeout_ms = prng_range(&prng, 1000, 4000);
+    cluster->lag_max_ms = prng_range(&prng, 500, 3000);
+    cluster->segment_bytes = prng_chance(&prng, 1, 2) ? prng_range(&prng, 1000, 20000) : 1 << 20;
+    cluster->snapshot_log_bytes = prng_chance(&prng, 1, 2) ? 2000 : 1 << 20;
+    draw_workload(cluster, &prng);
+    cluster->workload.history.on_acked = on_acked;
+    cluster->workload.history.context = cluster;
+    checker_init(&cluster->checker, &cluster->verdict, &cluster->workload);
+    for (uint32_t i = 0; i < cluster->node_count; i++) cluster_add_node(cluster, i);
+    workload_add_clients(&cluster->workload);
+    faults_init(cluster);
+    sim_after_each_event(cluster->sim, after_event, cluster);
+    for (uint32_t i = 0; i < cluster->node_count; i++) {
+        sim_node_start(cluster->nodes[i].node);
+        cluster->nodes[i].was_running = true;
+    }
+    for (uint32_t i = 0; i < cluster->workload.client_count; i++) sim_node_start(cluster->workload.client_nodes[i]);
+    on_tick(cluster);
+}
+
+void cluster_run(const struct cluster_options *options, struct cluster_result *result)
+{
+    struct cluster *cluster = sim_alloc(sizeof *cluster);
+    ASSERT(options->node_count <= WORKLOAD_NODES_MAX);
+    cluster_begin(cluster, options);
+    *result = (struct cluster_result){.outcome = run_phases(cluster, options)};
+    if (has_failed(cluster)) result->outcome = OUTCOME_FAIL;
+    result->verdict = cluster->verdict;
+    result->events = sim_event_count(cluster->sim);
+    result->hash = sim_hash(cluster->sim);
+    result->virtual_us = sim_now_us(cluster->sim);
+    result->acked = cluster->workload.history.acked;
+    result->read = cluster->workload.history.read;
+    result->elections = cluster->checker.elections;
+    result->leader_changes = cluster->checker.leader_changes;
+    memcpy(result->faults, cluster->fault_counts, sizeof result->faults);
+    sim_after_each_event(cluster->sim, NULL, NULL);
+    sim_destroy(cluster->sim);
+    checker_deinit(&cluster->checker);
+    history_deinit(&cluster->workload.history);
+    sim_free(cluster);
+}

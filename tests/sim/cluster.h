@@ -1,0 +1,99 @@
+/* Whole clusters in the simulator: production controllers and brokers on every node, model clients, faults, checkers.
+ *
+ * A run has four phases: birth (the topics are created), faults, heal (all faults end; the cluster must converge in a bound of
+ * virtual time), and the final read of everything. It ends early with the first invariant that breaks. The seed decides all. */
+#ifndef SKIFF_TESTS_SIM_CLUSTER_H
+#define SKIFF_TESTS_SIM_CLUSTER_H
+
+#include "tests/sim/checker.h"
+#include "tests/sim/workload.h"
+
+struct controller_node;
+struct broker_node;
+struct process;
+
+enum fault {
+    FAULT_KILL,      /* kill -9 of one process */
+    FAULT_POWER,     /* one host loses power */
+    FAULT_POWER_ALL, /* all hosts lose power */
+    FAULT_STOP,      /* SIGTERM: controlled shutdown */
+    FAULT_PAUSE,     /* SIGSTOP for a while, also for longer than a session */
+    FAULT_ISOLATE,   /* one node from all others, in both directions or one */
+    FAULT_SPLIT,     /* nodes and clients in two random halves */
+    FAULT_CUT,       /* the connections of a node are reset */
+    FAULT_SLOW,      /* the network is slow */
+    FAULT_STALL,     /* a disk takes long to commit */
+    FAULT_EIO,       /* a commit fails; its pages are lost */
+    FAULT_FULL,      /* a disk is full */
+    FAULT_CLOCK,     /* a wall clock jumps */
+    FAULT_WIPE,      /* a node comes back with an empty disk; once in a run: the promise covers one lost disk */
+    FAULT_COUNT
+};
+const char *fault_name(enum fault fault);
+
+enum outcome { OUTCOME_PASS, OUTCOME_FAIL, OUTCOME_NO_PROGRESS, OUTCOME_VACUOUS };
+const char *outcome_name(enum outcome outcome);
+
+struct cluster_options {
+    uint64_t seed;
+    uint32_t node_count;
+    bool is_calm; /* no faults */
+};
+struct cluster_result {
+    enum outcome outcome;
+    struct verdict verdict;
+    uint64_t events, hash, acked, read, elections, leader_changes;
+    uint64_t faults[FAULT_COUNT];
+    int64_t virtual_us;
+};
+void cluster_run(const struct cluster_options *options, struct cluster_result *result);
+
+/* ---- inside -------------------------------------------------------------------------------------------------------- */
+
+struct cluster_node {
+    struct cluster *cluster;
+    uint32_t index;
+    struct sim_node *node;
+    struct env *controller_env, *broker_env;
+    struct controller_node *controller; /* NULL: not running */
+    struct broker_node *broker;
+    struct process *process; /* of cluster_node.c */
+    bool is_stopping;
+    int64_t restart_at; /* when it is dead */
+    bool loses_power;   /* with its next death: a failed commit has dropped pages that a restart would still see */
+    bool was_running;   /* the supervisor saw it so */
+    int64_t undo_pause_at, undo_full_at;
+};
+struct cluster {
+    struct sim *sim;
+    struct verdict verdict;
+    struct workload workload;
+    struct checker checker;
+    uint32_t node_count;
+    struct cluster_node nodes[WORKLOAD_NODES_MAX];
+    struct prng faults;
+    bool is_enabled[FAULT_COUNT];
+    int64_t fault_mean_us, next_fault_at, undo_network_at;
+    bool injects, has_wiped;
+    uint64_t fault_counts[FAULT_COUNT];
+    /* Settings of the nodes, drawn from the seed. */
+    int64_t session_timeout_ms, lag_max_ms, segment_bytes, snapshot_log_bytes;
+};
+
+/* cluster_node.c: one node's process. */
+void cluster_add_node(struct cluster *cluster, uint32_t index);
+void cluster_view(struct cluster_node *node, struct checker_view *view, struct raft_status *raft);
+/* As on SIGTERM. */
+void cluster_stop_node(struct cluster_node *node);
+/* All partitions have a leader and all their replicas in the ISR, on every node's view. */
+bool cluster_is_converged(struct cluster *cluster);
+/* L-MATCH: the replicas of each partition hold the same bytes. All nodes must run, and the clients be quiet. */
+void cluster_check_logs(struct cluster *cluster);
+
+/* faults.c */
+void faults_init(struct cluster *cluster);
+/* Draws the next fault when it is time, ends those that have lasted, restarts the dead. */
+void faults_tick(struct cluster *cluster);
+void faults_heal(struct cluster *cluster);
+
+#endif
