@@ -240,6 +240,7 @@ static void repeat_forward(struct forward *forward, int64_t now_us)
 static void on_forward_answer(struct channel_call *call, enum err err, struct buf *frame, struct slice body, int64_t now_us)
 {
     struct forward *forward = CONTAINER_OF(call, struct forward, call);
+    (void)frame;
     if (err != ERR_OK) { /* connection lost: the next controller may know; the forward's own timer ends it */
         repeat_forward(forward, now_us);
         return;
@@ -253,8 +254,11 @@ static void on_forward_answer(struct channel_call *call, enum err err, struct bu
     } else if (error != KAFKA_NONE) {
         fail_forward(forward, (enum kafka_error)error, now_us);
     } else {
+        /* Unpacking copied the body out of the frame. */
+        struct buf *copy = buf_copy(pb_slice(response->body));
         end_forward(forward);
-        forward->done(forward, KAFKA_NONE, frame, pb_slice(response->body), now_us);
+        forward->done(forward, KAFKA_NONE, copy, buf_slice(copy), now_us);
+        buf_unref(copy);
     }
     arena_deinit(&arena);
 }

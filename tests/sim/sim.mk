@@ -5,6 +5,4 @@ $(B)/sim: $(B)/tests/sim/main.o $(B)/libsim.a $(ARCHIVES)
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) $(SIM_WRAP) -o $@ $< $(call GROUP,$(ARCHIVES) $(B)/libsim.a) $(LIBS)
 sim: $(B)/sim ## build the simulator of whole clusters
-check-sim: $(B)/sim ## simulated clusters under faults: SIM_SEEDS=200
-	tests/run.sh -t 600 tests/sim/check.sh
-.PHONY: sim check-sim
+.PHONY: sim
