@@ -1,0 +1,44 @@
+/* Tables for the docs, as Markdown, from the lists in the code. */
+#include "broker/cli/cli.h"
+#include "broker/handlers/dispatch.h"
+#include "common/config.h"
+#include "proto/api.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void print_api_table(void)
+{
+    printf("| key | API | versions served | flexible from |\n|--:|---|---|---|\n");
+    for (size_t i = 0; i < handler_count; i++) {
+        const struct handler *handler = &handlers[i];
+        int16_t flexible = api_flexible_min(handler->api_key);
+        printf("| %d | %s | %d-%d | ", handler->api_key, api_name(handler->api_key), handler->version_min, handler->version_max);
+        if (flexible <= handler->version_max)
+            printf("%d |\n", flexible);
+        else
+            printf("never |\n");
+    }
+}
+
+static void print_config_table(void)
+{
+    printf("| setting | type | default | values | |\n|---|---|---|---|---|\n");
+    for (size_t i = 0; i < CONFIG_COUNT; i++) {
+        const struct setting *setting = &config_table[i];
+        printf("| %s | %s | %s | %s | %s%s |\n", setting->name, setting_type_name(setting->type), setting->default_text ? setting->default_text : "",
+               setting->range, setting->use == SETTING_WITHOUT_EFFECT ? "*without effect:* " : "", setting->doc);
+    }
+}
+
+int command_internal(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    if (strcmp(what, "api-table") == 0)
+        print_api_table();
+    else if (strcmp(what, "config-table") == 0)
+        print_config_table();
+    else
+        return fprintf(stderr, "skiff internal: api-table or config-table\n"), 1;
+    return 0;
+}

@@ -1,0 +1,3 @@
+#include "broker/cli/cli.h"
+
+int main(int argc, char **argv) { return cli_main(argc, argv); }
