@@ -39,6 +39,7 @@ struct process {
     char *controller_directory;
     uint16_t controller_port;
     int32_t other_voters;
+    bool is_directory_ours; /* made for this run */
     bool is_stopping;
     int status;
     struct env_message resign; /* main thread -> controller thread */
@@ -111,6 +112,7 @@ static int choose_defaults(struct process *process)
             fprintf(stderr, "skiff: cannot make a directory for data in %s: %s\n", base && *base ? base : "/tmp", strerror(errno));
             return 1;
         }
+        process->is_directory_ours = true;
         snprintf(assignment, sizeof assignment, "log.dirs=%s", directory);
         if (config_override(&process->config, assignment)) return fail(process->config.error);
     }
@@ -384,7 +386,7 @@ static void greet(const struct process *process)
 {
     struct slice dirs = config_log_dirs(&process->config), rest = dirs, dir;
     while (str_split(&rest, ',', &dir))
-        if (config_is_set(&process->config, CONFIG_LOG_DIRS) && dir.n > 5 && memcmp(dir.p, "/tmp/", 5) == 0)
+        if (!process->is_directory_ours && dir.n > 5 && memcmp(dir.p, "/tmp/", 5) == 0)
             log_line(&process->logger, LOG_WARN, "config", "%.*s is under /tmp: the system may delete it", SLICE_ARG(dir));
     const struct listener_config *listener = &process->listeners.items[process->listeners.inter_broker];
     printf("skiff %s: broker %d on %s:%u, data in %.*s\n", SKIFF_VERSION, config_node_id(&process->config), listener->advertised_host,

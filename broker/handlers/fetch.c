@@ -9,7 +9,8 @@
 
 #define TOPIC_IDS_FROM 13
 #define REPLICA_STATE_FROM 15
-#define HINTS_FROM 16
+#define LEADER_FROM 12
+#define ENDPOINTS_FROM 16
 
 struct fetch_call {
     struct replica_fetch fetch;
@@ -45,7 +46,7 @@ static void fill_partition(struct fetch_call *f, const struct fetch_result *from
         to->diverging_epoch = (struct fetch_response_diverging_epoch){.epoch = from->diverging_epoch, .end_offset = from->diverging_end_offset};
     /* A token: call_send_pieces() asks for what it stands for. */
     if (from->bytes > 0) to->records = slice_make(from, (size_t)from->bytes);
-    if (from->error != KAFKA_NOT_LEADER_OR_FOLLOWER && from->error != KAFKA_FENCED_LEADER_EPOCH) return;
+    if (f->call->api_version < LEADER_FROM || (from->error != KAFKA_NOT_LEADER_OR_FOLLOWER && from->error != KAFKA_FENCED_LEADER_EPOCH)) return;
     to->current_leader = (struct fetch_response_current_leader){.leader_id = from->leader_id, .leader_epoch = from->leader_epoch};
     endpoints_add(&f->endpoints, from->leader_id);
 }
@@ -93,7 +94,7 @@ static void group_results(struct fetch_call *f, struct fetch_response *response)
 static void add_endpoints(struct fetch_call *f, struct fetch_response *response)
 {
     struct call *call = f->call;
-    if (call->api_version < HINTS_FROM) return;
+    if (call->api_version < ENDPOINTS_FROM) return;
     response->node_endpoints = arena_calloc(&call->arena, f->endpoints.count, sizeof *response->node_endpoints);
     for (size_t i = 0; i < f->endpoints.count; i++) {
         const struct image_broker *broker = image_broker_get(call_image(call), f->endpoints.ids[i]);

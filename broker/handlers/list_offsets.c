@@ -1,6 +1,7 @@
 /* ListOffsets (each partition may wait for a cold read) and OffsetForLeaderEpoch (at once). */
 #include "broker/handlers/handler.h"
 
+#define LEADER_EPOCH_FROM 4     /* before, an answer that sets it cannot be written */
 #define DEBUGGING_CONSUMER (-2) /* a replica id that may look at the log end */
 
 struct list_offsets_call {
@@ -26,7 +27,7 @@ static void on_listed(struct replica_list_offset *request, int64_t now_us)
     item->answer->error_code = (int16_t)request->error;
     item->answer->timestamp = request->found_timestamp;
     item->answer->offset = request->offset;
-    item->answer->leader_epoch = request->leader_epoch;
+    if (item->owner->call->api_version >= LEADER_EPOCH_FROM) item->answer->leader_epoch = request->leader_epoch;
     finish_one(item->owner);
 }
 

@@ -10,6 +10,9 @@
 #include "broker/handlers/handler.h"
 #include "common/assert.h"
 
+#define HINTS_FROM 10     /* KIP-951 */
+#define TOPIC_IDS_FROM 13 /* KIP-516 */
+
 struct produce_call {
     struct replica_produce produce; /* the partitions that were not refused at once */
     struct call *call;
@@ -29,7 +32,7 @@ static void fill_answer(struct produce_call *p, const struct produce_partition *
     to->log_append_time_ms = from->append_time_ms;
     to->log_start_offset = from->log_start_offset;
     if (from->error) to->error_message = from->error_message ? slice_str(from->error_message) : error_text(from->error);
-    if (from->error != KAFKA_NOT_LEADER_OR_FOLLOWER && from->error != KAFKA_FENCED_LEADER_EPOCH) return;
+    if (p->call->api_version < HINTS_FROM || (from->error != KAFKA_NOT_LEADER_OR_FOLLOWER && from->error != KAFKA_FENCED_LEADER_EPOCH)) return;
     to->current_leader = (struct produce_response_current_leader){.leader_id = from->leader_id, .leader_epoch = from->leader_epoch};
     endpoints_add(&p->endpoints, from->leader_id);
 }
@@ -96,7 +99,7 @@ static struct produce_refusal check_request(const struct produce_request *reques
 
 static const struct image_topic *find_topic(const struct call *call, const struct produce_request_topic_data *topic)
 {
-    return call->api_version >= 13 ? image_topic_by_id(call_image(call), topic->topic_id) : image_topic_by_name(call_image(call), topic->name);
+    return call->api_version >= TOPIC_IDS_FROM ? image_topic_by_id(call_image(call), topic->topic_id) : image_topic_by_name(call_image(call), topic->name);
 }
 
 static void refuse(struct produce_response_partition_responses *to, struct produce_refusal refusal)
@@ -129,11 +132,11 @@ static void take_topic(struct produce_call *p, const struct produce_request_topi
 {
     struct call *call = p->call;
     const struct image_topic *topic = find_topic(call, from);
-    enum kafka_error unknown = call->api_version >= 13 ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    enum kafka_error unknown = call->api_version >= TOPIC_IDS_FROM ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     if (!topic && !refusal.error) refusal = (struct produce_refusal){unknown, NULL};
     *to = (struct produce_response_responses){.topic_id = from->topic_id, .partition_responses_count = from->partition_data_count};
     /* The frame is gone when the answer is written. */
-    to->name = call->api_version >= 13 ? SLICE_LITERAL("") : arena_copy(&call->arena, from->name);
+    to->name = call->api_version >= TOPIC_IDS_FROM ? SLICE_LITERAL("") : arena_copy(&call->arena, from->name);
     to->partition_responses = arena_calloc(&call->arena, (size_t)from->partition_data_count, sizeof *to->partition_responses);
     for (int32_t i = 0; i < from->partition_data_count; i++) {
         struct produce_response_partition_responses *partition = &to->partition_responses[i];
