@@ -156,12 +156,20 @@ static void balance_soon(struct operation *operation, int64_t now_us)
 
 static void lock_nothing(struct operation *operation) { (void)operation; }
 
-static void describe_replica(const struct controller_node *node, const struct raft_peer_status *peer,
+/* From version 2 on the answer has directories and addresses; before, one that has them cannot be written. */
+#define ADDRESSES_FROM 2
+static bool has_addresses(const struct operation *operation)
+{
+    const struct forwarded *forwarded = operation->message;
+    return forwarded->request->api_version >= ADDRESSES_FROM;
+}
+
+static void describe_replica(const struct controller_node *node, const struct raft_peer_status *peer, bool has_directory,
                              struct describe_quorum_response_replica_state *state)
 {
     int64_t wall_ms = env_wall_ms(node->env), now_us = env_now_us(node->env);
     state->replica_id = peer->member.id;
-    state->replica_directory_id = peer->member.directory_id;
+    if (has_directory) state->replica_directory_id = peer->member.directory_id;
     state->log_end_offset = peer->match_index + 1;
     /* Monotonic times become the leader's wall clock. */
     state->last_fetch_timestamp = peer->last_contact_us == INT64_MIN ? -1 : wall_ms - (now_us - peer->last_contact_us) / 1000;
@@ -178,9 +186,9 @@ static void describe_replicas(struct operation *operation, struct describe_quoru
     partition->observers = arena_calloc(&operation->arena, count, sizeof *partition->observers);
     for (size_t i = 0; i < count; i++) {
         if (peers[i].is_voter)
-            describe_replica(node, &peers[i], &partition->current_voters[partition->current_voters_count++]);
+            describe_replica(node, &peers[i], has_addresses(operation), &partition->current_voters[partition->current_voters_count++]);
         else
-            describe_replica(node, &peers[i], &partition->observers[partition->observers_count++]);
+            describe_replica(node, &peers[i], has_addresses(operation), &partition->observers[partition->observers_count++]);
     }
 }
 
@@ -234,7 +242,7 @@ static void decide_describe_quorum(struct operation *operation)
         for (int32_t p = 0; p < topic->partitions_count; p++)
             describe_partition(operation, &topic->topic_name, topic->partitions[p].partition_index, &result->partitions[p]);
     }
-    describe_nodes(operation, &response);
+    if (has_addresses(operation)) describe_nodes(operation, &response);
     answer(operation, &response);
 }
 
