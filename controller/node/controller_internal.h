@@ -76,7 +76,7 @@ struct controller_node {
     struct heartbeats heartbeats;
     struct locks locks;
     struct list waiting, proposed, committed; /* struct operation */
-    struct list undecided;   /* struct held_request: registrations that wait for evidence */
+    struct list undecided;   /* struct held_request: registrations that wait for evidence, and what came before the office */
     struct list dials;       /* struct dial */
     struct env_timer session_timer, balance_timer, answer_timer, retry_timer;
     bool is_balance_due;     /* something changed since the last look at the leaders */

@@ -119,7 +119,6 @@ static void leave_office(struct controller_node *node)
 {
     log_line(env_logger(node->env), LOG_INFO, "controller", "node %d is no longer the active controller", node->config.raft.node_id);
     operations_drop_all(node);
-    controller_retry_undecided(node);
     sessions_end(node);
 }
 
@@ -131,6 +130,8 @@ static void on_leader(void *user, const struct raft_node_leader *leader, int64_t
     node->leader = *leader;
     if (was_active && (!leader->is_self || is_new_office)) leave_office(node);
     if (is_new_office) take_office(node, now_us);
+    /* Those that came early. */
+    controller_retry_undecided(node);
     publish_leader(node);
 }
 
@@ -170,7 +171,7 @@ static void init_state(struct controller_node *node)
 
 static void deinit_state(struct controller_node *node)
 {
-    node->leader.is_self = false;
+    node->leader = (struct raft_node_leader){.id = RAFT_NOBODY};
     operations_drop_all(node);
     controller_retry_undecided(node);
     sessions_end(node);

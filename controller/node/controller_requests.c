@@ -8,7 +8,7 @@
 
 #define EVIDENCE_WAIT_US 500000 /* how long a newcomer waits for its predecessor's obituary before it is told to come again */
 
-/* A registration whose predecessor is being dialed. */
+/* A registration whose predecessor is being dialed; or any request to a leader that has not applied all of its predecessors' log yet. */
 struct held_request {
     struct list_node node; /* first: see controller_undecided_until_us() */
     struct request *request;
@@ -94,6 +94,14 @@ static void registration_committed(struct operation *operation, int64_t now_us)
 
 static const struct operation_kind REGISTRATION = {"register broker", lock_all_brokers, decide_registration, registration_committed, false};
 
+static void hold(struct controller_node *node, struct request *request)
+{
+    struct held_request *held = mem_alloc(sizeof *held);
+    held->request = request;
+    held->until_us = request->received_us + EVIDENCE_WAIT_US;
+    list_push_back(&node->undecided, &held->node);
+}
+
 /* Another incarnation is registered and may be dying: wait for the dial. */
 static bool hold_registration(struct controller_node *node, struct request *request, const Skiff__RegisterBrokerRequest *message)
 {
@@ -102,10 +110,7 @@ static bool hold_registration(struct controller_node *node, struct request *requ
     bool is_same = before && slice_equal(pb_slice(message->incarnation_id), slice_make(before->incarnation.bytes, 16));
     if (!before || is_same || !heartbeats_is_undecided(&node->heartbeats, before, now_us)) return false;
     if (now_us - request->received_us >= EVIDENCE_WAIT_US) return false;
-    struct held_request *held = mem_alloc(sizeof *held);
-    held->request = request;
-    held->until_us = request->received_us + EVIDENCE_WAIT_US;
-    list_push_back(&node->undecided, &held->node);
+    hold(node, request);
     sessions_update(node, now_us);
     return true;
 }
@@ -270,8 +275,11 @@ static void dispatch(struct controller_node *node, struct request *request)
 {
     for (size_t i = 0; i < sizeof RPCS / sizeof *RPCS; i++) {
         if (RPCS[i].key != request->api_key) continue;
+        bool is_elected = node->leader.id == node->config.raft.node_id;
         if (controller_is_active(node))
             start(node, &RPCS[i], request);
+        else if (is_elected)
+            hold(node, request); /* it is about to be active */
         else
             controller_refuse(node, request, KAFKA_NOT_CONTROLLER, "");
         return;
@@ -282,10 +290,8 @@ static void dispatch(struct controller_node *node, struct request *request)
 enum request_progress controller_on_request(void *user, struct request *request)
 {
     struct controller_node *node = user;
-    if (private_api_is_raft(request->api_key))
-        raft_node_on_request(node->raft, request);
-    else
-        dispatch(node, request);
+    if (private_api_is_raft(request->api_key)) return raft_node_on_request(node->raft, request);
+    dispatch(node, request);
     return REQUEST_PARKED;
 }
 

@@ -345,6 +345,8 @@ static void take_answer(struct raft *raft, struct raft_progress *peer, bool is_r
     if (peer->state == RAFT_PROGRESS_PROBE) raft_progress_become_replicate(peer);
     if (is_news) advance_commit(raft);
     if (raft->role != RAFT_LEADER) return; /* voted itself out */
+    /* It acknowledged after the majority: it was not told when the commit index passed. */
+    if (peer->is_voter && peer->sent_commit < min_i64(raft->commit_index, peer->match_index)) send_heartbeat(raft, peer);
     send_to(raft, peer, false);
     if (raft->state.leader.transfer_to != RAFT_NOBODY) try_transfer(raft);
     raft_change_consider(raft);

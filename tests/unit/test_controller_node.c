@@ -1,0 +1,487 @@
+/* Whole controllers in the simulator, with model brokers: birth, registration, admin requests, failover by evidence. */
+#include "common/mem.h"
+#include "controller/metadata/replay.h"
+#include "controller/metadata/snapshot.h"
+#include "controller/node/controller_node.h"
+#include "gen/controller_rpc.pb-c.h"
+#include "proto/api.h"
+#include "proto/channel.h"
+#include "proto/codec.h"
+#include "proto/errors.h"
+#include "proto/pb.h"
+#include "proto/private_api.h"
+#include "tests/sim/sim.h"
+
+#include <check.h>
+#include <stdio.h>
+
+#define NODES_MAX 3
+#define CONTROLLER_PORT 9093
+#define BROKER_PORT 9092
+#define HEARTBEAT_US (500 * SIM_MS)
+
+/* ---- a model broker: registers, heartbeats, applies ------------------------------------------------------------------- */
+
+struct cluster;
+
+struct model_broker {
+    struct cluster *cluster;
+    struct sim_node *host;
+    struct env *env;
+    int32_t id;
+    uint64_t incarnation;
+    int64_t epoch;
+    struct image image;
+    struct image_delta delta;
+    int32_t leader_id;
+    struct env_listener *listener;
+    struct channel *channel;
+    struct channel_call call;
+    struct env_timer timer;
+    bool is_calling, is_due, wants_shutdown, has_left;
+    struct controller_node *controller;
+    struct env *controller_env;
+};
+
+struct cluster {
+    struct sim *sim;
+    int32_t count;
+    struct sim_node *hosts[NODES_MAX];
+    struct model_broker brokers[NODES_MAX];
+};
+
+static struct uuid id_of(uint64_t n)
+{
+    struct uuid id = {{7}};
+    memcpy(id.bytes + 8, &n, sizeof n);
+    return id;
+}
+
+static void call(struct model_broker *broker, int16_t key, struct buf *body)
+{
+    struct env_piece piece = env_piece_buf(body);
+    broker->is_calling = true;
+    broker->call.api_key = key;
+    channel_send(broker->channel, &broker->call, &piece, 1, SIM_SECOND);
+}
+
+static void send_registration(struct model_broker *broker)
+{
+    static char names[][40] = {"metadata.version", "eligible.leader.replicas.version", "skiff.version"};
+    static char listener_name[] = "PLAINTEXT";
+    struct uuid incarnation = id_of(broker->incarnation), directory_id = id_of((uint64_t)broker->id + 1000);
+    Skiff__Sender sender;
+    Skiff__Listener listener, *listeners = &listener;
+    Skiff__LogDirectory directory, *directories = &directory;
+    Skiff__FeatureRange ranges[3], *features[3];
+    Skiff__RegisterBrokerRequest request;
+    skiff__sender__init(&sender);
+    skiff__listener__init(&listener);
+    skiff__log_directory__init(&directory);
+    skiff__register_broker_request__init(&request);
+    for (int i = 0; i < 3; i++) {
+        skiff__feature_range__init(&ranges[i]);
+        ranges[i].name = names[i], ranges[i].level_min = 1, ranges[i].level_max = 99;
+        features[i] = &ranges[i];
+    }
+    char host[16];
+    snprintf(host, sizeof host, "%s", sim_node_host(broker->host));
+    listener.name = listener_name, listener.host = host, listener.port = BROKER_PORT;
+    directory.directory_id = pb_uuid_data(&directory_id);
+    directory.written_epoch = INT32_MAX; /* it wrote each epoch it was given */
+    request.sender = &sender, request.broker_id = broker->id, request.incarnation_id = pb_uuid_data(&incarnation);
+    request.n_listeners = 1, request.listeners = &listeners;
+    request.n_directories = 1, request.directories = &directories;
+    request.n_features = 3, request.features = features;
+    request.flush_policy = SKIFF__FLUSH_POLICY__FLUSH_POLICY_FSYNC;
+    call(broker, PRIVATE_API_REGISTER_BROKER, pb_pack(&request.base));
+}
+
+static void send_heartbeat(struct model_broker *broker)
+{
+    Skiff__Sender sender;
+    Skiff__BrokerHeartbeatRequest request;
+    skiff__sender__init(&sender);
+    skiff__broker_heartbeat_request__init(&request);
+    request.sender = &sender;
+    request.broker_id = broker->id, request.broker_epoch = broker->epoch;
+    request.applied_index = broker->image.index;
+    const struct image_broker *self = image_broker_get(&broker->image, broker->id);
+    request.want_fence = !self || self->epoch != broker->epoch;
+    request.want_shutdown = broker->wants_shutdown;
+    call(broker, PRIVATE_API_BROKER_HEARTBEAT, pb_pack(&request.base));
+}
+
+static void on_channel_closed(void *user, struct channel *channel, enum err err, int64_t now_us)
+{
+    struct model_broker *broker = user;
+    (void)channel, (void)err;
+    broker->channel = NULL;
+    broker->is_calling = false;
+    env_timer_set(broker->env, &broker->timer, now_us + 20 * SIM_MS);
+}
+
+static void tick(struct model_broker *broker, int64_t now_us)
+{
+    broker->is_due = broker->is_calling;
+    if (broker->leader_id < 0 || broker->is_calling || broker->has_left) return;
+    if (!broker->channel) {
+        struct channel_handler handler = {.on_closed = on_channel_closed, .user = broker};
+        const char *host = sim_node_host(broker->cluster->hosts[broker->leader_id]);
+        broker->channel = channel_open(broker->env, host, CONTROLLER_PORT, "model", SIM_SECOND, 64 << 20, &handler);
+    }
+    if (broker->epoch < 0)
+        send_registration(broker);
+    else
+        send_heartbeat(broker);
+    env_timer_set(broker->env, &broker->timer, now_us + HEARTBEAT_US);
+}
+
+static void on_timer(struct env_timer *timer, int64_t now_us) { tick(CONTAINER_OF(timer, struct model_broker, timer), now_us); }
+
+static void on_answer(struct channel_call *channel_call, enum err err, struct buf *frame, struct slice body, int64_t now_us)
+{
+    struct model_broker *broker = CONTAINER_OF(channel_call, struct model_broker, call);
+    (void)frame;
+    broker->is_calling = false;
+    if (err != ERR_OK) return;
+    struct arena arena;
+    arena_init(&arena, SIZE_MAX);
+    if (channel_call->api_key == PRIVATE_API_REGISTER_BROKER) {
+        const Skiff__RegisterBrokerResponse *response = pb_unpack(&skiff__register_broker_response__descriptor, body, &arena);
+        if (response->outcome->error_code == KAFKA_NONE) broker->epoch = response->broker_epoch;
+        env_timer_set(broker->env, &broker->timer, now_us + (broker->epoch < 0 ? 100 * SIM_MS : 0));
+    } else {
+        const Skiff__BrokerHeartbeatResponse *response = pb_unpack(&skiff__broker_heartbeat_response__descriptor, body, &arena);
+        if (response->outcome->error_code == KAFKA_STALE_BROKER_EPOCH) broker->epoch = -1;
+        broker->has_left = response->should_shutdown;
+        if (broker->is_due) env_timer_set(broker->env, &broker->timer, now_us);
+        if (broker->wants_shutdown) env_timer_set(broker->env, &broker->timer, now_us + 10 * SIM_MS);
+    }
+    arena_deinit(&arena);
+}
+
+static void on_update(struct env_message *message, int64_t now_us)
+{
+    struct metadata_update *update = metadata_update_of(message);
+    struct model_broker *broker = update->receiver;
+    if (update->type == METADATA_UPDATE_LEADER) {
+        if (broker->leader_id != update->leader_id && broker->channel) {
+            channel_close(broker->channel);
+            broker->channel = NULL;
+            broker->is_calling = false;
+        }
+        broker->leader_id = update->leader_id;
+        env_timer_set(broker->env, &broker->timer, now_us);
+    } else {
+        struct slice bytes = update->bytes ? buf_slice(update->bytes) : SLICE_NULL;
+        enum err err = update->type == METADATA_UPDATE_RECORDS ? image_replay(&broker->image, bytes, update->index, &broker->delta, NULL)
+                                                               : snapshot_load(&broker->image, bytes, update->index, &broker->delta, NULL);
+        ck_assert_int_eq(err, ERR_OK);
+        image_check(&broker->image);
+        const struct image_broker *self = image_broker_get(&broker->image, broker->id);
+        bool wants_in = self && self->epoch == broker->epoch && self->fenced;
+        if (broker->delta.announce || wants_in) env_timer_set(broker->env, &broker->timer, now_us);
+        image_delta_clear(&broker->delta, &broker->image);
+    }
+    metadata_update_destroy(update);
+}
+
+static void accept_nobody(void *user, struct env_stream *stream, int64_t now_us) { (void)user, (void)stream, (void)now_us; }
+
+static void start_broker(struct model_broker *broker, struct sim_node *host)
+{
+    broker->host = host;
+    broker->env = sim_env_create(host);
+    broker->incarnation = env_random64(broker->env);
+    broker->epoch = -1;
+    broker->leader_id = -1;
+    broker->call = (struct channel_call){.done = on_answer};
+    image_init(&broker->image, 1);
+    image_delta_init(&broker->delta, &broker->image);
+    env_timer_init(&broker->timer, on_timer);
+    ck_assert_int_eq(env_listen(broker->env, "", BROKER_PORT, accept_nobody, broker, &broker->listener), ERR_OK);
+}
+
+/* ---- nodes ----------------------------------------------------------------------------------------------------------- */
+
+static void start_node(void *user, struct sim_node *host)
+{
+    struct model_broker *broker = user;
+    struct cluster *cluster = broker->cluster;
+    int32_t id = broker->id;
+    *broker = (struct model_broker){.cluster = cluster, .id = id};
+    start_broker(broker, host);
+    struct controller_node_config config = {
+        .raft = {.node_id = id, .directory = "metadata", .voter_count = (uint32_t)cluster->count, .snapshot_log_bytes = 8 << 20},
+        .listener_name = "CONTROLLER",
+        .host = "",
+        .port = CONTROLLER_PORT,
+        .limits = {.frame_bytes_max = 64 << 20, .memory_bytes_max = 64 << 20, .connections_max = 1000, .connections_per_ip_max = 1000},
+        .session_timeout_ms = 9000,
+        .rebalance_interval_ms = 1000,
+        .settings = {.default_partitions = 1, .default_replication_factor = 1, .is_topic_deletion_enabled = true},
+        .defaults = {.min_insync_replicas = 1, .is_flushing = true},
+        .broker_env = broker->env,
+        .on_update = on_update,
+        .receiver = broker,
+    };
+    for (int32_t i = 0; i < cluster->count; i++) {
+        config.raft.voters[i].id = i;
+        config.raft.voters[i].port = CONTROLLER_PORT;
+        snprintf(config.raft.voters[i].host, sizeof config.raft.voters[i].host, "node%d", i);
+    }
+    broker->controller_env = sim_env_create(host);
+    ck_assert_int_eq(controller_node_create(broker->controller_env, &config, &broker->controller), ERR_OK);
+}
+
+static void destroy_node(void *user, struct sim_node *host)
+{
+    struct model_broker *broker = user;
+    (void)host;
+    if (broker->controller) controller_node_destroy(broker->controller);
+    if (broker->channel) channel_close(broker->channel);
+    broker->controller = NULL, broker->channel = NULL;
+    image_delta_deinit(&broker->delta);
+    image_deinit(&broker->image);
+}
+
+static void start_cluster(struct cluster *cluster, int32_t count, uint64_t seed)
+{
+    *cluster = (struct cluster){.sim = sim_create(seed), .count = count};
+    for (int32_t i = 0; i < count; i++) {
+        char host[16];
+        snprintf(host, sizeof host, "node%d", i);
+        cluster->brokers[i] = (struct model_broker){.cluster = cluster, .id = i};
+        struct sim_process process = {start_node, destroy_node, &cluster->brokers[i]};
+        cluster->hosts[i] = sim_node_add(cluster->sim, host, &process);
+    }
+    for (int32_t i = 0; i < count; i++) sim_node_start(cluster->hosts[i]);
+}
+
+static bool is_running(const struct cluster *cluster, int32_t id) { return sim_node_is_running(cluster->hosts[id]); }
+
+static int32_t leader_of(const struct cluster *cluster)
+{
+    for (int32_t i = 0; i < cluster->count; i++)
+        if (is_running(cluster, i) && controller_node_is_leader(cluster->brokers[i].controller)) return i;
+    return -1;
+}
+
+/* Every running broker sees all running brokers, and no other, as active. */
+static bool is_settled(void *context)
+{
+    const struct cluster *cluster = context;
+    if (leader_of(cluster) < 0) return false;
+    for (int32_t i = 0; i < cluster->count; i++) {
+        if (!is_running(cluster, i)) continue;
+        for (int32_t j = 0; j < cluster->count; j++)
+            if (image_is_active(&cluster->brokers[i].image, j) != is_running(cluster, j)) return false;
+    }
+    return true;
+}
+
+/* ---- an admin client ------------------------------------------------------------------------------------------------- */
+
+struct admin {
+    struct channel_call call;
+    struct arena arena;
+    bool is_done;
+    int64_t done_us;
+    Skiff__ForwardResponse *response;
+};
+
+static void on_admin_answer(struct channel_call *channel_call, enum err err, struct buf *frame, struct slice body, int64_t now_us)
+{
+    struct admin *admin = CONTAINER_OF(channel_call, struct admin, call);
+    (void)frame;
+    ck_assert_int_eq(err, ERR_OK);
+    admin->response = pb_unpack(&skiff__forward_response__descriptor, body, &admin->arena);
+    admin->is_done = true;
+    admin->done_us = now_us;
+}
+
+static void on_admin_closed(void *user, struct channel *channel, enum err err, int64_t now_us) { (void)user, (void)channel, (void)err, (void)now_us; }
+static bool is_answered(void *context) { return ((struct admin *)context)->is_done; }
+
+/* Through the broker of node `from` to the active controller; `response` lives in admin->arena. */
+static void admin_request(struct cluster *cluster, struct admin *admin, int32_t from, int16_t key, int16_t version, const void *message,
+                          void *response)
+{
+    *admin = (struct admin){.call = {.api_key = PRIVATE_API_FORWARD, .done = on_admin_answer}};
+    arena_init(&admin->arena, SIZE_MAX);
+    struct writer body;
+    writer_init(&body, 256);
+    ck_assert_int_eq(codec_encode(api_request(key), version, message, &body), ERR_OK);
+    Skiff__Sender sender;
+    Skiff__ForwardRequest request;
+    skiff__sender__init(&sender);
+    skiff__forward_request__init(&request);
+    struct slice bytes = writer_slice(&body);
+    request.sender = &sender, request.api_key = key, request.api_version = version;
+    request.body = (ProtobufCBinaryData){bytes.n, (uint8_t *)(uintptr_t)bytes.p};
+    struct buf *packed = pb_pack(&request.base);
+    writer_deinit(&body);
+    struct channel_handler handler = {.on_closed = on_admin_closed};
+    char host[16];
+    snprintf(host, sizeof host, "node%d", leader_of(cluster));
+    struct channel *channel = channel_open(cluster->brokers[from].env, host, CONTROLLER_PORT, "admin", SIM_SECOND, 64 << 20, &handler);
+    struct env_piece piece = env_piece_buf(packed);
+    channel_send(channel, &admin->call, &piece, 1, 5 * SIM_SECOND);
+    ck_assert(sim_wait(cluster->sim, is_answered, admin, 6 * SIM_SECOND));
+    ck_assert_int_eq(admin->response->outcome->error_code, KAFKA_NONE);
+    ck_assert_int_eq(codec_decode_exact(api_response(key), version, pb_slice(admin->response->body), &admin->arena, response), ERR_OK);
+    channel_close(channel);
+}
+
+static void create_topic(struct cluster *cluster, const char *name, int32_t partitions, int16_t replicas, int16_t expected)
+{
+    struct admin admin;
+    struct create_topics_request_topics topic = {.name = slice_str(name), .num_partitions = partitions, .replication_factor = replicas};
+    struct create_topics_request request = {.topics = &topic, .topics_count = 1, .timeout_ms = 1000};
+    struct create_topics_response response;
+    admin_request(cluster, &admin, leader_of(cluster), API_CREATE_TOPICS, 7, &request, &response);
+    ck_assert_int_eq(response.topics[0].error_code, expected);
+    arena_deinit(&admin.arena);
+}
+
+/* ---- tests ----------------------------------------------------------------------------------------------------------- */
+
+START_TEST(one_node_is_born_registers_and_creates_topics)
+{
+    struct cluster cluster;
+    start_cluster(&cluster, 1, 1);
+    ck_assert_msg(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_MS), "a start takes a few flushes");
+    create_topic(&cluster, "t", 3, 1, KAFKA_NONE);
+    ck_assert_msg(image_topic_by_name(&cluster.brokers[0].image, SLICE_LITERAL("t")), "the answer waits for the broker");
+    create_topic(&cluster, "t", 3, 1, KAFKA_TOPIC_ALREADY_EXISTS);
+    create_topic(&cluster, "u", 1, 2, KAFKA_INVALID_REPLICATION_FACTOR);
+    ck_assert(image_hash(&cluster.brokers[0].image) == image_hash(controller_node_image(cluster.brokers[0].controller)));
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
+START_TEST(three_nodes_all_apply_before_create_topics_answers)
+{
+    struct cluster cluster;
+    start_cluster(&cluster, 3, (uint64_t)_i + 10);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    int64_t begin = sim_now_us(cluster.sim);
+    create_topic(&cluster, "t", 30, 3, KAFKA_NONE);
+    ck_assert_msg(sim_now_us(cluster.sim) - begin < 100 * SIM_MS, "took %lld us", (long long)(sim_now_us(cluster.sim) - begin));
+    for (int32_t i = 0; i < 3; i++) ck_assert_ptr_nonnull(image_topic_by_name(&cluster.brokers[i].image, SLICE_LITERAL("t")));
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
+static int32_t victim;
+static bool has_moved(void *context)
+{
+    const struct cluster *cluster = context;
+    int32_t witness = (victim + 1) % cluster->count;
+    const struct image_topic *topic = image_topic_by_name(&cluster->brokers[witness].image, SLICE_LITERAL("t"));
+    for (int32_t i = 0; i < topic->partition_count; i++) {
+        const struct image_partition *p = &topic->partitions[i];
+        if (p->leader == victim || p->leader == NO_LEADER || node_ids_contain(image_isr(p), victim)) return false;
+    }
+    return true;
+}
+
+static void wait_for_failover(struct cluster *cluster, int32_t id, int64_t at_most_us)
+{
+    victim = id;
+    int64_t begin = sim_now_us(cluster->sim);
+    sim_node_crash(cluster->hosts[id], SIM_CRASH_PROCESS);
+    ck_assert_msg(sim_wait(cluster->sim, has_moved, cluster, at_most_us), "no failover of node %d", id);
+    ck_assert_msg(sim_now_us(cluster->sim) - begin < at_most_us, "took %lld us", (long long)(sim_now_us(cluster->sim) - begin));
+}
+
+START_TEST(q_leader_killed_broker_is_replaced_on_evidence)
+{
+    struct cluster cluster;
+    start_cluster(&cluster, 3, (uint64_t)_i + 100);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    create_topic(&cluster, "t", 9, 3, KAFKA_NONE);
+    int32_t controller = leader_of(&cluster), other = (controller + 1) % 3;
+    wait_for_failover(&cluster, other, 100 * SIM_MS);
+    sim_node_start(cluster.hosts[other]);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 5 * SIM_SECOND));
+    /* Now the one that is the active controller too. */
+    wait_for_failover(&cluster, leader_of(&cluster), SIM_SECOND);
+    sim_node_start(cluster.hosts[victim]);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 15 * SIM_SECOND));
+    for (int32_t i = 0; i < 3; i++) image_check(&cluster.brokers[i].image);
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
+START_TEST(b_epoch_quick_restart_replaces_the_dead_incarnation)
+{
+    struct cluster cluster;
+    start_cluster(&cluster, 3, (uint64_t)_i + 200);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    int32_t other = (leader_of(&cluster) + 1) % 3;
+    int64_t epoch = cluster.brokers[other].epoch;
+    sim_node_crash(cluster.hosts[other], SIM_CRASH_PROCESS);
+    sim_run_for(cluster.sim, 5 * SIM_MS);
+    sim_node_start(cluster.hosts[other]);
+    ck_assert_msg(sim_wait(cluster.sim, is_settled, &cluster, 5 * SIM_SECOND), "not before its session times out");
+    ck_assert(cluster.brokers[other].epoch > epoch);
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
+START_TEST(silent_broker_is_fenced_after_its_session)
+{
+    struct cluster cluster;
+    start_cluster(&cluster, 3, 300);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    create_topic(&cluster, "t", 9, 3, KAFKA_NONE);
+    victim = (leader_of(&cluster) + 1) % 3;
+    sim_node_pause(cluster.hosts[victim]);
+    sim_run_for(cluster.sim, 8 * SIM_SECOND);
+    ck_assert_msg(!has_moved(&cluster), "a paused process refuses no connect: silence is no evidence");
+    ck_assert(sim_wait(cluster.sim, has_moved, &cluster, 3 * SIM_SECOND));
+    sim_node_resume(cluster.hosts[victim]);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 5 * SIM_SECOND));
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
+static bool has_left(void *context) { return ((struct cluster *)context)->brokers[victim].has_left; }
+
+START_TEST(controlled_shutdown_is_quick_and_moves_all)
+{
+    struct cluster cluster;
+    start_cluster(&cluster, 3, (uint64_t)_i + 400);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    create_topic(&cluster, "t", 9, 3, KAFKA_NONE);
+    victim = 1;
+    int64_t begin = sim_now_us(cluster.sim);
+    cluster.brokers[1].wants_shutdown = true;
+    env_timer_set(cluster.brokers[1].env, &cluster.brokers[1].timer, begin);
+    ck_assert(sim_wait(cluster.sim, has_left, &cluster, 5 * SIM_SECOND));
+    ck_assert_msg(sim_now_us(cluster.sim) - begin < 200 * SIM_MS, "took %lld us", (long long)(sim_now_us(cluster.sim) - begin));
+    ck_assert(has_moved(&cluster));
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("controller_node");
+    TCase *tests = tcase_create("controller_node");
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, one_node_is_born_registers_and_creates_topics);
+    tcase_add_loop_test(tests, three_nodes_all_apply_before_create_topics_answers, 0, 5);
+    tcase_add_loop_test(tests, q_leader_killed_broker_is_replaced_on_evidence, 0, 10);
+    tcase_add_loop_test(tests, b_epoch_quick_restart_replaces_the_dead_incarnation, 0, 10);
+    tcase_add_test(tests, silent_broker_is_fenced_after_its_session);
+    tcase_add_loop_test(tests, controlled_shutdown_is_quick_and_moves_all, 0, 5);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? 1 : 0;
+}
