@@ -29,8 +29,16 @@
 #define RESIGN_LOOK_US 2000
 #define REBALANCE_UNIT_MS 1000 /* leader.imbalance.check.interval.seconds */
 
+/* Log lines of the start: whoever gives a wrong config reads one line, the error. */
+struct held_line {
+    struct list_node node;
+    enum log_level level;
+    char *component, *text;
+};
+
 struct process {
-    struct logger logger;
+    struct logger logger; /* of both loops; holds lines until the listeners are open, then writes to stderr */
+    struct list held;
     struct config config;
     struct listeners listeners;
     struct io *broker_io, *controller_io;
@@ -55,6 +63,29 @@ static int fail(const char *reason)
     return 1;
 }
 
+static void hold_line(void *context, enum log_level level, const char *component, const char *text)
+{
+    struct process *process = context;
+    struct held_line *line = mem_alloc(sizeof *line);
+    line->level = level;
+    line->component = mem_strdup(component);
+    line->text = mem_strdup(text);
+    list_push_back(&process->held, &line->node);
+}
+
+/* Before there is a second thread. */
+static void release_lines(struct process *process, enum log_level least)
+{
+    process->logger = io_stderr_logger(LOG_INFO);
+    for (struct list_node *node; (node = list_pop_front(&process->held));) {
+        struct held_line *line = CONTAINER_OF(node, struct held_line, node);
+        if (line->level >= least) log_line(&process->logger, line->level, line->component, "%s", line->text);
+        mem_free(line->component);
+        mem_free(line->text);
+        mem_free(line);
+    }
+}
+
 static void on_warning(void *user, const char *line)
 {
     struct process *process = user;
@@ -63,21 +94,24 @@ static void on_warning(void *user, const char *line)
 
 /* ---- config -------------------------------------------------------------------------------------------------------- */
 
-static void name_other_files(const char *path)
+/* One line: the file that is not there, and those that are. */
+static int explain_missing(const char *path)
 {
     char directory[PATH_BYTES_MAX];
     const char *slash = strrchr(path, '/');
     snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+    fprintf(stderr, "skiff: cannot read the config %s: %s", path, strerror(errno));
     DIR *dir = opendir(directory);
     struct dirent *entry = NULL;
     int found = 0;
     while (dir && (entry = readdir(dir))) {
         size_t n = strlen(entry->d_name);
         if (n < 11 || strcmp(entry->d_name + n - 11, ".properties") != 0) continue;
-        fprintf(stderr, "%s%s", found++ ? ", " : "       in that directory there is: ", entry->d_name);
+        fprintf(stderr, "%s%s", found++ ? ", " : "; there is ", entry->d_name);
     }
-    if (found) fprintf(stderr, "\n");
+    fprintf(stderr, "\n");
     if (dir) closedir(dir);
+    return 1;
 }
 
 static int read_config(struct process *process, const char *path)
@@ -85,11 +119,7 @@ static int read_config(struct process *process, const char *path)
     FILE *file = fopen(path, "re");
     struct writer text;
     size_t got = 0;
-    if (!file) {
-        fprintf(stderr, "skiff: cannot read the config %s: %s\n", path, strerror(errno));
-        name_other_files(path);
-        return 1;
-    }
+    if (!file) return explain_missing(path);
     writer_init(&text, 4096);
     for (char part[4096]; (got = fread(part, 1, sizeof part, file)) > 0;) writer_bytes(&text, slice_make(part, got));
     bool is_readable = !ferror(file);
@@ -206,25 +236,37 @@ static void on_controller_failed(void *user, const char *reason)
     _exit(1); /* on the controller's thread: nothing may be acknowledged from now on */
 }
 
-static int lock_controller_directory(struct process *process)
+static int explain_directory(const char *path, enum err err)
 {
-    struct env *env = io_env(process->controller_io);
-    const char *own = config_text(&process->config, CONFIG_METADATA_LOG_DIR);
-    struct slice rest = config_log_dirs(&process->config), first;
-    char path[PATH_BYTES_MAX], lock[PATH_BYTES_MAX + 8];
-    (void)str_split(&rest, ',', &first);
-    if (own && *own) first = slice_str(own);
-    snprintf(path, sizeof path, "%.*s/controller", SLICE_ARG(str_trim(first)));
-    snprintf(lock, sizeof lock, "%s/.lock", path);
-    process->controller_directory = mem_strdup(path);
-    enum err err = env_mkdir(env, path);
-    if (!err) err = env_lock_file(env, lock);
-    if (!err) return 0;
     if (err == ERR_IN_USE)
-        fprintf(stderr, "skiff: the data in %.*s is in use by another process: stop it, or choose other log.dirs\n", SLICE_ARG(first));
+        fprintf(stderr, "skiff: the data in %s is in use by another process: stop it, or choose other log.dirs\n", path);
+    else if (err == ERR_EXISTS)
+        fprintf(stderr, "skiff: cannot make the directory %s: a file is in the way: remove it, or choose other log.dirs\n", path);
     else
         fprintf(stderr, "skiff: cannot use the directory %s: %s: make it writable, or choose other log.dirs\n", path, err_text(err));
     return 1;
+}
+
+static int make_directories(struct process *process)
+{
+    struct env *env = io_env(process->controller_io);
+    const char *own = config_text(&process->config, CONFIG_METADATA_LOG_DIR);
+    struct slice rest = config_log_dirs(&process->config), dir, first = own && *own ? slice_str(own) : SLICE_NULL;
+    char path[PATH_BYTES_MAX], lock[PATH_BYTES_MAX + 8];
+    enum err err = ERR_OK;
+    while (str_split(&rest, ',', &dir)) {
+        dir = str_trim(dir);
+        if (dir.n == 0) continue;
+        if (slice_is_null(first)) first = dir;
+        snprintf(path, sizeof path, "%.*s", SLICE_ARG(dir));
+        if ((err = env_mkdir(env, path))) return explain_directory(path, err);
+    }
+    snprintf(path, sizeof path, "%.*s/controller", SLICE_ARG(str_trim(first)));
+    snprintf(lock, sizeof lock, "%s/.lock", path);
+    process->controller_directory = mem_strdup(path);
+    err = env_mkdir(env, path);
+    if (!err) err = env_lock_file(env, lock);
+    return err ? explain_directory(path, err) : 0;
 }
 
 static const struct listener_config *controller_listener(const struct process *process)
@@ -280,7 +322,6 @@ static struct controller_node_config *controller_config(struct process *process,
 static int start_controller(struct process *process)
 {
     const struct listener_config *listener = controller_listener(process);
-    if (lock_controller_directory(process)) return 1;
     struct controller_node_config *config = controller_config(process, listener);
     enum err err = controller_node_create(io_env(process->controller_io), config, &process->controller);
     mem_free(config);
@@ -290,8 +331,10 @@ static int start_controller(struct process *process)
             broker_explain_listen(listener, err, reason);
         else
             snprintf(reason, sizeof reason, "the controller cannot start with the metadata in %s: %s", process->controller_directory, err_text(err));
+        release_lines(process, LOG_ERROR);
         return fail(reason);
     }
+    release_lines(process, LOG_INFO);
     process->controller_port = controller_node_port(process->controller);
     io_start_thread(process->controller_io, "controller");
     return 0;
@@ -303,7 +346,7 @@ static void on_active(void *user, int64_t now_us)
     fflush(NULL);
 }
 
-static int start_broker(struct process *process)
+static int listen_for_clients(struct process *process)
 {
     char reason[CONFIG_LINE_MAX] = "";
     struct broker_node_options options = {.config = &process->config,
@@ -314,6 +357,12 @@ static int start_broker(struct process *process)
                                           .user = process};
     if (broker_node_create(io_env(process->broker_io), &options, &process->broker, reason)) return fail(reason);
     return 0;
+}
+
+static int start_broker(struct process *process)
+{
+    char reason[CONFIG_LINE_MAX] = "";
+    return broker_node_open(process->broker, reason) ? fail(reason) : 0;
 }
 
 /* ---- end ----------------------------------------------------------------------------------------------------------- */
@@ -358,9 +407,25 @@ static void on_signal(void *user, int signal_number)
     broker_node_stop(process->broker, CONTROLLED_SHUTDOWN_MS, on_broker_stopped, process);
 }
 
+static void greet(const struct process *process)
+{
+    struct slice dirs = config_log_dirs(&process->config), rest = dirs, dir;
+    while (str_split(&rest, ',', &dir))
+        if (!process->is_directory_ours && dir.n > 5 && memcmp(dir.p, "/tmp/", 5) == 0)
+            log_line(&process->logger, LOG_WARN, "config", "%.*s is under /tmp: the system may delete it", SLICE_ARG(dir));
+    const struct listener_config *listener = &process->listeners.items[process->listeners.inter_broker];
+    printf("skiff %s: broker %d on %s:%u, data in %.*s\n", SKIFF_VERSION, config_node_id(&process->config), listener->advertised_host,
+           listener->advertised_port ? listener->advertised_port : broker_node_port(process->broker, process->listeners.inter_broker), SLICE_ARG(dirs));
+    fflush(stdout);
+}
+
 static int run(struct process *process)
 {
-    if (start_controller(process) || start_broker(process)) return 1;
+    /* Ports and directories first: what is wrong with them is said before anything is done. Then the controller, whose quorum
+     * need not wait for the logs of the broker. */
+    if (listen_for_clients(process) || make_directories(process) || start_controller(process)) return 1;
+    greet(process);
+    if (start_broker(process)) return 1;
     io_on_signal(process->broker_io, SIGTERM, on_signal, process);
     io_on_signal(process->broker_io, SIGINT, on_signal, process);
     io_run(process->broker_io);
@@ -377,32 +442,21 @@ static void release(struct process *process)
     broker_node_destroy(process->broker);
     if (process->broker_io) io_destroy(process->broker_io);
     if (process->controller_io) io_destroy(process->controller_io);
+    release_lines(process, LOG_ERROR);
     mem_free(process->controller_directory);
     config_deinit(&process->config);
     mem_free(process);
 }
 
-static void greet(const struct process *process)
-{
-    struct slice dirs = config_log_dirs(&process->config), rest = dirs, dir;
-    while (str_split(&rest, ',', &dir))
-        if (!process->is_directory_ours && dir.n > 5 && memcmp(dir.p, "/tmp/", 5) == 0)
-            log_line(&process->logger, LOG_WARN, "config", "%.*s is under /tmp: the system may delete it", SLICE_ARG(dir));
-    const struct listener_config *listener = &process->listeners.items[process->listeners.inter_broker];
-    printf("skiff %s: broker %d on %s:%u, data in %.*s\n", SKIFF_VERSION, config_node_id(&process->config), listener->advertised_host,
-           listener->advertised_port, SLICE_ARG(dirs));
-    fflush(stdout);
-}
-
 int command_server(int argc, char **argv)
 {
     struct process *process = mem_alloc(sizeof *process);
-    process->logger = io_stderr_logger(LOG_INFO);
+    process->logger = (struct logger){.level = LOG_INFO, .sink = hold_line, .context = process};
+    list_init(&process->held);
     config_init(&process->config, on_warning, process);
     int status = configure(process, argc, argv);
     if (!status) status = resolve_listeners(process);
     if (!status) {
-        greet(process);
         process->broker_io = io_create(&process->logger);
         process->controller_io = io_create(&process->logger);
         status = run(process);

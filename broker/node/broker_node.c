@@ -225,14 +225,21 @@ enum err broker_node_create(struct env *env, const struct broker_node_options *o
     image_init(&node->image, env_random64(env));
     image_delta_init(&node->delta, &node->image);
     enum err err = open_listeners(node, reason);
-    if (!err) err = open_replicas(node, reason);
-    if (err) {
+    if (err)
         broker_node_destroy(node);
-        return err;
-    }
+    else
+        *out = node;
+    return err;
+}
+
+enum err broker_node_open(struct broker_node *node, char reason[static CONFIG_LINE_MAX])
+{
+    ASSERT(node->state == BROKER_STARTING);
+    ASSERT(node->replicas == NULL);
+    enum err err = open_replicas(node, reason);
+    if (err) return err;
     open_controller_channel(node);
-    dispatch_init(&node->dispatch, env, node->config, &node->image, node->replicas, node->controller, config_node_id(node->config));
-    *out = node;
+    dispatch_init(&node->dispatch, node->env, node->config, &node->image, node->replicas, node->controller, config_node_id(node->config));
     return ERR_OK;
 }
 
@@ -293,6 +300,6 @@ uint16_t broker_node_port(const struct broker_node *node, size_t listener)
     ASSERT(listener < node->listeners.count);
     return node->ports[listener];
 }
-bool broker_node_is_active(const struct broker_node *node) { return controller_channel_is_active(node->controller); }
+bool broker_node_is_active(const struct broker_node *node) { return node->controller && controller_channel_is_active(node->controller); }
 const struct image *broker_node_image(const struct broker_node *node) { return &node->image; }
 struct replica_manager *broker_node_replicas(struct broker_node *node) { return node->replicas; }

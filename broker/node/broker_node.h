@@ -27,9 +27,11 @@ struct broker_node_options {
     void *user;
 };
 
-/* Recovers the logs (waits for the disk) and opens the listeners. On an error `reason` says what, where and what to do. */
+/* Opens the listeners. On an error `reason` says what, where and what to do. */
 NODISCARD enum err broker_node_create(struct env *env, const struct broker_node_options *options, struct broker_node **out,
                                       char reason[static CONFIG_LINE_MAX]);
+/* Recovers the logs, waiting for the disk; from then on metadata may come. After an error: destroy the node. */
+NODISCARD enum err broker_node_open(struct broker_node *node, char reason[static CONFIG_LINE_MAX]);
 /* Controlled shutdown: leaderships move while the node goes on (timeout_ms at most), then everything is flushed and marked clean.
  * `stopped` is called when that is done and the last answers have left; destroy the node then. */
 void broker_node_stop(struct broker_node *node, int64_t timeout_ms, void (*stopped)(void *user, bool is_clean), void *user);
