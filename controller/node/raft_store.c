@@ -10,6 +10,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#define DIRECTORY_DEPTH_MAX 32
+
 /* What waits for the next commit, already put together: a truncation only of what is in the files, then entries. */
 struct pending {
     uint64_t write; /* the last one in here; 0: nothing is pending */
@@ -77,6 +79,56 @@ static void fail(struct raft_store *store, enum err err, const char *what, int64
     store->callbacks.failed(store->callbacks.user, err, what, now_us);
 }
 
+/* The directories whose entries must be durable. A new one may have new parents, so all of them are named, but for those that
+ * may not be read: they are older than we are. */
+struct directory_list {
+    const char *paths[DIRECTORY_DEPTH_MAX];
+    size_t count;
+    char text[DIRECTORY_DEPTH_MAX * 64 + PATH_BYTES_MAX];
+    size_t used;
+};
+
+static void ignore_entry(void *context, const char *name, bool is_directory) { (void)context, (void)name, (void)is_directory; }
+
+static void list_with_parents(struct raft_store *store, struct directory_list *list)
+{
+    *list = (struct directory_list){.paths = {store->directory}, .count = 1};
+    for (size_t n = strlen(store->directory); n > 0 && list->count < DIRECTORY_DEPTH_MAX;) {
+        while (n > 0 && store->directory[n - 1] != '/') n--;
+        while (n > 1 && store->directory[n - 1] == '/') n--;
+        char *path = list->text + list->used;
+        if (list->used + n + 2 > sizeof list->text) return;
+        snprintf(path, n + 2, "%.*s", (int)(n ? n : 1), n ? store->directory : ".");
+        if (env_list(store->env, path, ignore_entry, NULL) == ERR_OK) {
+            list->paths[list->count++] = path;
+            list->used += strlen(path) + 1;
+        }
+        if (n == 1 && store->directory[0] == '/') return;
+    }
+}
+
+/* What was read may be in the page cache only: a process that was killed leaves it there, a power cut then takes it away. Before
+ * any of it is called durable, it is made so. */
+enum err raft_store_settle(struct raft_store *store)
+{
+    struct directory_list list;
+    list_with_parents(store, &list);
+    size_t count = 0;
+    struct env_file **files = mem_calloc(store_log_segment_count(&store->log) + 2, sizeof(struct env_file *));
+    files[count++] = store->state.file;
+    if (store->snapshot.file) files[count++] = store->snapshot.file;
+    LIST_FOR_EACH (&store->log.segments, node) files[count++] = CONTAINER_OF(node, struct log_segment, node)->file;
+    enum err err = env_commit_wait(store->env, files, count, list.paths, list.count);
+    mem_free(files);
+    if (err != ERR_OK) {
+        log_line(env_logger(store->env), LOG_ERROR, "raft", "cannot make %s durable: %s", store->directory, err_text(err));
+        return err;
+    }
+    if (store->state.identity.is_new) store_state_durable(&store->state);
+    store->state.identity.is_new = false;
+    return ERR_OK;
+}
+
 /* ---- opening --------------------------------------------------------------------------------------------------------- */
 
 /* Entries of a term whose hard state the crash took: they were never acknowledged, nor a vote in that term. */
@@ -119,7 +171,7 @@ static enum err recover(struct raft_store *store, int32_t node_id, struct uuid p
     recovered->identity = store->state.identity;
     if (err == ERR_OK) err = check_together(store, recovered);
     if (err == ERR_OK) raise_term(recovered);
-    return err;
+    return err == ERR_OK && !store->state.identity.is_new ? raft_store_settle(store) : err;
 }
 
 enum err raft_store_open(struct env *env, const char *directory, int32_t node_id, struct uuid proposed_cluster_id,
@@ -146,17 +198,6 @@ enum err raft_store_open(struct env *env, const char *directory, int32_t node_id
     store_state_close(&store->state);
     mem_free(store);
     return err;
-}
-
-enum err raft_store_settle(struct raft_store *store)
-{
-    if (!store->state.identity.is_new) return ERR_OK;
-    const char *directory = store->directory;
-    enum err err = env_commit_wait(store->env, &store->state.file, 1, &directory, 1);
-    if (err != ERR_OK) return err;
-    store->state.identity.is_new = false;
-    store_state_durable(&store->state);
-    return ERR_OK;
 }
 
 static void drop_entries(struct pending *pending, size_t keep)
@@ -239,8 +280,6 @@ static enum err write_pending(struct raft_store *store, struct store_log_commit 
     store->has_state_under_way = pending->has_hard_state || store->state.identity.is_new;
     if (pending->has_hard_state) err = store_state_write(&store->state, &pending->hard_state);
     if (store->has_state_under_way) commit->files[commit->count++] = store->state.file;
-    if (store->state.identity.is_new) commit->has_names = true;
-    store->state.identity.is_new = false;
     if (err == ERR_OK && pending->restart_after) err = store_log_restart(&store->log, pending->restart_after, commit);
     if (err == ERR_OK && pending->truncate_from) err = store_log_truncate(&store->log, pending->truncate_from, commit);
     if (err == ERR_OK && pending->count) err = store_log_append(&store->log, pending->entries, pending->count, commit);
@@ -261,10 +300,12 @@ void raft_store_flush(struct raft_store *store)
         fail(store, err, "writing the metadata log", env_now_us(store->env));
         return;
     }
-    const char *directory = store->directory;
+    struct directory_list list = {.paths = {store->directory}, .count = commit.has_names ? 1 : 0};
+    if (store->state.identity.is_new) list_with_parents(store, &list);
+    store->state.identity.is_new = false;
     store->operations++;
     store->commit.done = on_committed;
-    env_commit(store->env, &store->commit, commit.files, commit.count, &directory, commit.has_names ? 1 : 0);
+    env_commit(store->env, &store->commit, commit.files, commit.count, list.paths, list.count);
 }
 
 void raft_store_compact(struct raft_store *store, int64_t index) { store_log_compact(&store->log, index); }

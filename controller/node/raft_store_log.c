@@ -58,6 +58,13 @@ int64_t store_log_bytes(const struct store_log *log)
     return bytes;
 }
 
+size_t store_log_segment_count(const struct store_log *log)
+{
+    size_t count = 0;
+    LIST_FOR_EACH (&log->segments, node) count++;
+    return count;
+}
+
 void store_log_close(struct store_log *log)
 {
     LIST_FOR_EACH (&log->segments, node) destroy_segment(CONTAINER_OF(node, struct log_segment, node));

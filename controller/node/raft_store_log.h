@@ -51,11 +51,13 @@ struct log_entry {
     struct buf *bytes;
 };
 
-/* Recovers; *entries (mem_free) and their references go to the caller. `snapshot_index` says which entries must be there. */
+/* Recovers; nothing is durable before the caller commits all segments and the directory. *entries (mem_free) and their references go to the
+ * caller. `snapshot_index` says which entries must be there. */
 NODISCARD enum err store_log_open(struct store_log *log, struct env *env, const char *directory, const struct raft_snapshot *snapshot,
                                   struct raft_entry **entries, int64_t *first_index, int64_t *count);
 void store_log_close(struct store_log *log);
 int64_t store_log_bytes(const struct store_log *log);
+size_t store_log_segment_count(const struct store_log *log);
 
 /* The three changes. Everything before must be durable; each leaves the files that a commit must name in `files` (no references),
  * and sets *has_names when the directory must be named too. */

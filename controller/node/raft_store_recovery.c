@@ -16,7 +16,6 @@ struct recovery {
     uint32_t *crcs; /* of each entry's frame */
     int64_t count, capacity;
     int64_t first_index; /* of entries[0] */
-    bool has_cut;        /* something was removed from the disk: commit before going on */
 };
 
 struct frame {
@@ -195,7 +194,6 @@ static enum err read_frames(struct recovery *recovery, struct log_segment *segme
     if (has_acknowledged_frame(rest, next_index(recovery))) return corrupt(recovery, segment, position, "a damaged entry");
     log_line(env_logger(recovery->log->env), LOG_INFO, "raft", "%s: cut %" PRId64 " bytes of an unfinished write after entry %" PRId64,
              segment->path, size - position, next_index(recovery) - 1);
-    recovery->has_cut = true;
     return env_truncate(recovery->log->env, segment->file, position);
 }
 
@@ -213,7 +211,6 @@ static enum err read_segment(struct recovery *recovery, struct log_segment *segm
         err = corrupt(recovery, segment, 0, "a damaged header");
     } else { /* its creation was never finished */
         store_log_drop_segment(recovery->log, segment);
-        recovery->has_cut = true;
     }
     buf_unref(bytes);
     return err;
@@ -231,7 +228,6 @@ static void drop_replaced(struct recovery *recovery)
         bool is_replaced = segment->first_index >= from || segment->first_index < recovery->first_index;
         if (is_replaced) {
             store_log_drop_segment(recovery->log, segment);
-            recovery->has_cut = true;
             continue;
         }
         if (segment->first_index + segment->count > from) {
@@ -260,16 +256,7 @@ static enum err fit_to_snapshot(struct recovery *recovery)
     drop_from(recovery, 0);
     recovery->first_index = snapshot_index + 1;
     struct store_log_commit commit = {0};
-    recovery->has_cut = true;
     return store_log_restart(recovery->log, snapshot_index, &commit);
-}
-
-static enum err make_durable(struct recovery *recovery)
-{
-    if (!recovery->has_cut) return ERR_OK;
-    struct list_node *last = list_last(&recovery->log->segments);
-    struct env_file *file = last ? CONTAINER_OF(last, struct log_segment, node)->file : NULL;
-    return env_commit_wait(recovery->log->env, &file, file ? 1 : 0, &recovery->log->directory, 1);
 }
 
 static enum err recover(struct recovery *recovery)
@@ -285,7 +272,7 @@ static enum err recover(struct recovery *recovery)
     drop_replaced(recovery);
     err = fit_to_snapshot(recovery);
     log->next_index = next_index(recovery);
-    return err == ERR_OK ? make_durable(recovery) : err;
+    return err;
 }
 
 enum err store_log_open(struct store_log *log, struct env *env, const char *directory, const struct raft_snapshot *snapshot,

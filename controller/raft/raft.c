@@ -302,16 +302,21 @@ static bool is_for_another_directory(const struct raft *raft, const struct raft_
            (!uuid_is_zero(message->to.directory_id) && !uuid_equal(message->to.directory_id, raft->config.self.directory_id));
 }
 
+static void receive_probe_answer(struct raft *raft, const struct raft_message *message)
+{
+    /* Whatever was asked was refused, perhaps by one that does not know yet what to do with it. */
+    if (raft->role == RAFT_LEADER) raft_leader_on_send_failed(raft, message->from.id);
+    if (!message->probe.is_born || is_foreign(raft, message)) return;
+    if (message->term > raft->hard.term) raft_become_follower(raft, message->term, RAFT_NO_MEMBER);
+    if (raft->role == RAFT_LEARNER) raft_learner_hear(raft, message);
+}
+
 static void receive_probe(struct raft *raft, const struct raft_message *message)
 {
-    if (raft->role == RAFT_UNBORN) {
+    if (raft->role == RAFT_UNBORN)
         raft_birth_hear(raft, message);
-    } else if (message->type == RAFT_PROBE_ANSWER && message->probe.is_born && !is_foreign(raft, message)) {
-        /* Somebody is in a later term: whatever was asked, it was asked too late. */
-        if (message->term > raft->hard.term) raft_become_follower(raft, message->term, RAFT_NO_MEMBER);
-        if (raft->role == RAFT_LEADER) raft_leader_on_send_failed(raft, message->from.id);
-        if (raft->role == RAFT_LEARNER) raft_learner_hear(raft, message);
-    }
+    else if (message->type == RAFT_PROBE_ANSWER)
+        receive_probe_answer(raft, message);
     if (message->type == RAFT_PROBE) raft_send_probe_answer(raft, message->from, message->request);
 }
 

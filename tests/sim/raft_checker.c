@@ -38,6 +38,13 @@ struct seen_node {
     uint64_t hard_write;
 };
 
+/* A disk that is gone: what was acknowledged from it counted once. */
+struct lost_disk {
+    struct raft_member member;
+    struct seen_entry *log;
+    int64_t base_index, durable_index;
+};
+
 struct seen_leader {
     int64_t term;
     int node;
@@ -58,6 +65,8 @@ struct raft_checker {
     void *context;
     bool has_failed;
     struct seen_node nodes[CHECKED_NODES_MAX];
+    struct lost_disk *lost;
+    size_t lost_count, lost_capacity;
     struct seen_leader *leaders;
     size_t leader_count, leader_capacity;
     struct seen_vote *votes;
@@ -118,6 +127,8 @@ struct raft_checker *raft_checker_create(void (*failed)(void *context, const cha
 void raft_checker_destroy(struct raft_checker *checker)
 {
     for (int i = 0; i < CHECKED_NODES_MAX; i++) mem_free(checker->nodes[i].log);
+    for (size_t i = 0; i < checker->lost_count; i++) mem_free(checker->lost[i].log);
+    mem_free(checker->lost);
     mem_free(checker->leaders);
     mem_free(checker->votes);
     for (size_t i = 0; i < checker->match_capacity; i++) mem_free(checker->matches[i].items);
@@ -188,14 +199,14 @@ static void see_log(struct raft_checker *checker, int n, const struct raft *raft
 {
     struct seen_node *node = &checker->nodes[n];
     int64_t base = raft->log.base_index, last = raft_log_last_index(&raft->log);
-    if (base > node->last_index) { /* an installed snapshot */
+    if (base > node->base_index) { /* compacted, or replaced by an installed snapshot */
         if (base > checker->committed_index) {
             violate(checker, "R-SNAP: node %d has a snapshot up to %" PRId64 ", but only %" PRId64 " is committed", n, base,
                     checker->committed_index);
             return;
         }
         *place(node, base) = checker->committed[base];
-        node->last_index = base;
+        node->last_index = max_i64(node->last_index, base);
     }
     int64_t from = max_i64(first_changed(node, raft), base + 1);
     if (from <= node->commit_index && from <= node->last_index && last >= from &&
@@ -216,7 +227,7 @@ static void see_restart(struct raft_checker *checker, int n, const struct raft *
     int64_t base = raft->log.base_index, durable = node->durable_index;
     uint64_t chain = durable <= node->last_index ? node->log[durable].chain : 0;
     if (base > 0 && base <= checker->committed_index) *place(node, base) = checker->committed[base];
-    node->last_index = base;
+    node->last_index = node->base_index = base;
     node->commit_index = 0;
     for (int64_t index = base + 1; index <= raft_log_last_index(&raft->log); index++)
         see_entry(checker, n, index, raft_log_at(&raft->log, index));
@@ -234,8 +245,12 @@ static void see_restart(struct raft_checker *checker, int n, const struct raft *
 void raft_checker_wiped(struct raft_checker *checker, int n)
 {
     struct seen_node *node = &checker->nodes[n];
-    node->last_index = node->commit_index = node->durable_index = node->durable_term = node->hard_term = 0;
-    node->durable_vote = node->hard_vote = RAFT_NO_MEMBER;
+    checker->lost = grow(checker->lost, checker->lost_count, &checker->lost_capacity, sizeof *checker->lost);
+    checker->lost[checker->lost_count++] = (struct lost_disk){node->member, node->log, node->base_index, node->durable_index};
+    struct seen_node empty = {
+        .incarnation = node->incarnation, .capacity = 64, .durable_vote = RAFT_NO_MEMBER, .hard_vote = RAFT_NO_MEMBER};
+    empty.log = mem_calloc(64, sizeof *empty.log);
+    *node = empty;
 }
 
 static void see_hard_state(struct raft_checker *checker, struct seen_node *node, const struct raft *raft)
@@ -326,14 +341,24 @@ struct durable_query {
     uint64_t chain;
 };
 
+static bool covers(const struct durable_query *query, const struct seen_entry *log, int64_t base_index, int64_t durable_index)
+{
+    if (durable_index < query->index) return false;
+    return query->index < base_index || log[query->index].chain == query->chain;
+}
+
 static enum raft_vote_state has_durably(const void *context, struct raft_member member)
 {
     const struct durable_query *query = context;
     for (int i = 0; i < CHECKED_NODES_MAX; i++) {
         const struct seen_node *node = &query->checker->nodes[i];
-        if (!raft_member_equal(node->member, member) || node->durable_index < query->index) continue;
-        bool is_same = query->index < node->base_index || node->log[query->index].chain == query->chain;
-        return is_same ? RAFT_VOTE_GRANTED : RAFT_VOTE_REFUSED;
+        if (raft_member_equal(node->member, member) && covers(query, node->log, node->base_index, node->durable_index))
+            return RAFT_VOTE_GRANTED;
+    }
+    for (size_t i = 0; i < query->checker->lost_count; i++) {
+        const struct lost_disk *lost = &query->checker->lost[i];
+        if (raft_member_equal(lost->member, member) && covers(query, lost->log, lost->base_index, lost->durable_index))
+            return RAFT_VOTE_GRANTED;
     }
     return RAFT_VOTE_REFUSED;
 }
@@ -345,9 +370,9 @@ static void see_leader_commit(struct raft_checker *checker, int n, const struct 
     if (entry->term != raft->hard.term)
         violate(checker, "R-OLDTERM: leader %d of term %" PRId64 " commits entry %" PRId64 " of term %" PRId64, n, raft->hard.term, commit,
                 entry->term);
-    /* The membership that decided is the one at the commit, not one that the commit led to. */
+    /* The newest membership in the log decides, committed or not (4.1). */
     struct durable_query query = {checker, commit, entry->chain};
-    const struct raft_membership *membership = &raft_history_at(&raft->history, commit)->membership;
+    const struct raft_membership *membership = raft_membership_now(raft);
     if (raft_quorum_tally(membership, has_durably, &query) != RAFT_TALLY_WON)
         violate(checker, "R-HW: leader %d commits entry %" PRId64 " that no majority has durably", n, commit);
 }
@@ -386,9 +411,7 @@ void raft_checker_observe(struct raft_checker *checker, int n, const struct raft
     if (is_restart) {
         see_restart(checker, n, raft);
         node->incarnation = incarnation;
-        node->hard_term = raft->hard.term;
-        node->hard_vote = raft->hard.vote;
-        node->hard_write = 0;
+        node->hard_term = -1; /* it may have moved on already, before it was seen for the first time */
     }
     bool was_leader = !is_restart && raft->role == RAFT_LEADER && raft->state.leader.term_first_index <= last_before;
     if (was_leader && first_changed(node, raft) <= last_before && raft->log.base_index < last_before &&

@@ -80,6 +80,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: raft_sim [--seeds FROM-TO] [--seconds N] [--voters N]\n");
         return 2;
     }
+    setvbuf(stdout, NULL, _IOLBF, 0);
     uint64_t failed = 0;
     for (uint64_t seed = arguments.from; seed <= arguments.to && failed < 5; seed++) failed += !run(&arguments, seed, &total);
     bool is_vacuous =
