@@ -24,15 +24,27 @@ static const Skiff__LogDirectory *directory_of(const Skiff__RegisterBrokerReques
     return NULL;
 }
 
+bool cluster_has_directories(const struct image_broker *before, const Skiff__RegisterBrokerRequest *request)
+{
+    for (uint32_t i = 0; i < before->directory_count; i++)
+        if (!directory_of(request, before->directories[i])) return false;
+    return true;
+}
+
+bool cluster_has_endpoint(const struct image_broker *before, const Skiff__RegisterBrokerRequest *request)
+{
+    const Skiff__Listener *now = request->n_listeners ? request->listeners[0] : NULL;
+    return now && now->port == before->listeners[0].port && strcmp(now->host, before->listeners[0].host) == 0;
+}
+
 bool cluster_is_claim_proven(const struct image_broker *before, const Skiff__RegisterBrokerRequest *request)
 {
     if (slice_equal(pb_slice(request->incarnation_id), slice_make(before->incarnation.bytes, 16))) return true;
     if (!request->clean_shutdown && !before->is_flushing) return false;
     /* All directories of then are here, and none is an old copy: each has seen the last epoch in which the broker took part. */
-    for (uint32_t i = 0; i < before->directory_count; i++) {
-        const Skiff__LogDirectory *now = directory_of(request, before->directories[i]);
-        if (!now || now->written_epoch < before->unfenced_epoch) return false;
-    }
+    if (!cluster_has_directories(before, request)) return false;
+    for (uint32_t i = 0; i < before->directory_count; i++)
+        if (directory_of(request, before->directories[i])->written_epoch < before->unfenced_epoch) return false;
     return true;
 }
 

@@ -24,6 +24,12 @@ void cluster_register_broker(struct control *control, const Skiff__RegisterBroke
 /* Whether the broker still holds everything that it held in its last unfenced epoch: DESIGN 4's proof. */
 bool cluster_is_claim_proven(const struct image_broker *before, const Skiff__RegisterBrokerRequest *request);
 
+/* The newcomer presents every log directory that the incarnation before had. A process locks its directories before it registers, so
+ * with the connection of before gone too this is evidence: nobody else can be using them. */
+bool cluster_has_directories(const struct image_broker *before, const Skiff__RegisterBrokerRequest *request);
+/* It advertises the endpoint of the incarnation before, which it listens on. */
+bool cluster_has_endpoint(const struct image_broker *before, const Skiff__RegisterBrokerRequest *request);
+
 /* What a heartbeat asks for, seen from the image. */
 enum heartbeat_wish {
     HEARTBEAT_NOTHING,

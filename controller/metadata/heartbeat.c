@@ -148,6 +148,12 @@ bool heartbeats_is_gone(const struct heartbeats *heartbeats, const struct image_
     return broker->fenced && session->connection == NO_CONNECTION;
 }
 
+bool heartbeats_is_connected(const struct heartbeats *heartbeats, const struct image_broker *broker)
+{
+    const struct session *session = find(heartbeats, broker->id);
+    return session && session->connection != NO_CONNECTION;
+}
+
 bool heartbeats_is_undecided(const struct heartbeats *heartbeats, const struct image_broker *broker, int64_t now_us)
 {
     const struct session *session = find(heartbeats, broker->id);

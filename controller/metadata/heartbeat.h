@@ -56,6 +56,8 @@ void heartbeats_on_dialed(struct heartbeats *heartbeats, int32_t broker_id, bool
 int32_t heartbeats_next_lost(const struct heartbeats *heartbeats, const struct image *image, uint32_t *at, int64_t now_us);
 /* Whether another incarnation may take over the registration. */
 bool heartbeats_is_gone(const struct heartbeats *heartbeats, const struct image_broker *broker, int64_t now_us);
+/* Its session has a connection. */
+bool heartbeats_is_connected(const struct heartbeats *heartbeats, const struct image_broker *broker);
 /* A dial may soon complete the evidence: a newcomer should wait a moment. */
 bool heartbeats_is_undecided(const struct heartbeats *heartbeats, const struct image_broker *broker, int64_t now_us);
 /* The lowest index that the active brokers (but not `except`) have applied; INT64_MAX when there is none. */

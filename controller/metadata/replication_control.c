@@ -85,24 +85,24 @@ void replication_broker_arrives(struct control *control, int32_t broker_id)
     }
 }
 
-static bool wants_another_leader(const struct control *control, const struct image_partition *partition)
+static bool wants_another_leader(const struct control *control, const struct image_partition *partition, bool preferred_too)
 {
     int32_t preferred = image_replicas(partition).ids[0];
     if (partition->leader == preferred) return false;
     if (partition->leader == NO_LEADER) return true;
-    return image_is_active(control->image, preferred) && node_ids_contain(image_isr(partition), preferred);
+    return preferred_too && image_is_active(control->image, preferred) && node_ids_contain(image_isr(partition), preferred);
 }
 
-uint32_t replication_balance(struct control *control, uint32_t count_max)
+uint32_t replication_balance(struct control *control, bool preferred_too, uint32_t count_max)
 {
     uint32_t done = 0;
     struct image_topic *topic;
     for (uint32_t at = 0; done < count_max && (topic = image_next_topic(control->image, &at));) {
         for (int32_t i = 0; i < topic->partition_count && done < count_max; i++) {
-            if (!wants_another_leader(control, &topic->partitions[i])) continue;
+            if (!wants_another_leader(control, &topic->partitions[i], preferred_too)) continue;
             struct partition_edit edit;
             partition_edit_begin(&edit, control->image, topic, i);
-            edit.wants_preferred = true;
+            edit.wants_preferred = preferred_too;
             done += partition_edit_commit(&edit, control->records);
             records_cut(control->records);
         }

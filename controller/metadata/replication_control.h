@@ -22,9 +22,9 @@ void replication_broker_leaves(struct control *control, int32_t broker_id, enum 
                                size_t lost_count);
 /* Elects in partitions without leader. To be committed with or after the record that unfences the broker. */
 void replication_broker_arrives(struct control *control, int32_t broker_id);
-/* Partitions without a leader get one where that has become possible, and preferred replicas get their leadership back: at most
- * `count_max` of them. Returns how many. */
-uint32_t replication_balance(struct control *control, uint32_t count_max);
+/* Partitions without a leader get one where that has become possible, and (`preferred_too`) preferred replicas get their leadership
+ * back: at most `count_max` of them. Returns how many. */
+uint32_t replication_balance(struct control *control, bool preferred_too, uint32_t count_max);
 /* Partitions of `topic` (NULL: of all topics) after a change of min.insync.replicas that is in the same batch: P-ISR. */
 void replication_min_isr_changes(struct control *control, const struct image_topic *topic, int32_t min_isr);
 

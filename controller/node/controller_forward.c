@@ -146,12 +146,6 @@ static void decide_alter_configs(struct operation *operation)
     answer(operation, &response);
 }
 
-static void balance_soon(struct operation *operation, int64_t now_us)
-{
-    (void)now_us;
-    operation->controller->is_balance_due = true;
-}
-
 /* ---- DescribeQuorum -------------------------------------------------------------------------------------------------- */
 
 static void lock_nothing(struct operation *operation) { (void)operation; }
@@ -258,8 +252,8 @@ static const struct forward_api APIS[] = {
     {API_CREATE_TOPICS, {"create topics", lock_created_topics, decide_create_topics, NULL, true}},
     {API_DELETE_TOPICS, {"delete topics", lock_deleted_topics, decide_delete_topics, NULL, true}},
     {API_CREATE_PARTITIONS, {"create partitions", lock_grown_topics, decide_create_partitions, NULL, true}},
-    {API_INCREMENTAL_ALTER_CONFIGS, {"alter configs", lock_incremental, decide_incremental, balance_soon, true}},
-    {API_ALTER_CONFIGS, {"alter configs", lock_altered_configs, decide_alter_configs, balance_soon, true}},
+    {API_INCREMENTAL_ALTER_CONFIGS, {"alter configs", lock_incremental, decide_incremental, NULL, true}},
+    {API_ALTER_CONFIGS, {"alter configs", lock_altered_configs, decide_alter_configs, NULL, true}},
     {API_DESCRIBE_QUORUM, {"describe quorum", lock_nothing, decide_describe_quorum, NULL, false}},
 };
 

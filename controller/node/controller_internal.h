@@ -79,7 +79,7 @@ struct controller_node {
     struct list undecided;   /* struct held_request: registrations that wait for evidence, and what came before the office */
     struct list dials;       /* struct dial */
     struct env_timer session_timer, balance_timer, answer_timer, retry_timer;
-    bool is_balance_due;     /* something changed since the last look at the leaders */
+    bool is_balance_due; /* balance_timer runs */
     bool is_pumping;
 };
 
@@ -131,6 +131,8 @@ void sessions_end(struct controller_node *node);
 /* Dials and fences whatever is due, and sets the timer. */
 void sessions_update(struct controller_node *node, int64_t now_us);
 void sessions_on_timer(struct env_timer *timer, int64_t now_us);
+/* Something changed: leaders may have to move. */
+void sessions_balance_soon(struct controller_node *node, int64_t now_us);
 void sessions_on_balance(struct env_timer *timer, int64_t now_us);
 
 #endif

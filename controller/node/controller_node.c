@@ -44,10 +44,12 @@ void controller_fail(struct controller_node *node, const char *reason)
 
 bool controller_is_active(const struct controller_node *node) { return node->leader.is_self; }
 
-/* Nothing below needs to know what changed, only that leaders may now be elsewhere. */
-static void note_changes(struct controller_node *node)
+/* Nothing below needs to know what changed, only that leaders may have to move. */
+static void note_changes(struct controller_node *node, int64_t now_us)
 {
-    if (node->delta.partition_count || node->delta.brokers.count) node->is_balance_due = true;
+    bool is_about_leaders = node->delta.partition_count || node->delta.brokers.count || node->delta.topics_configured.count ||
+                            node->delta.broker_configs.count;
+    if (is_about_leaders) sessions_balance_soon(node, now_us);
     image_delta_clear(&node->delta, &node->image);
 }
 
@@ -60,7 +62,7 @@ static void on_committed(void *user, int64_t index, int64_t term, struct buf *by
         return;
     }
     VERIFY_ASSERT((image_check(&node->image), true));
-    note_changes(node);
+    note_changes(node, now_us);
     publish_bytes(node, METADATA_UPDATE_RECORDS, bytes, index);
     if (controller_is_active(node)) operations_on_committed(node, index, term, now_us);
 }
@@ -78,13 +80,13 @@ static enum err on_load_snapshot(void *user, int64_t index, int64_t term, struct
 {
     struct controller_node *node = user;
     char why[REPLAY_ERROR_MAX];
-    (void)term, (void)now_us;
+    (void)term;
     enum err err = snapshot_load(&node->image, bytes, index, &node->delta, why);
     if (err != ERR_OK) {
         log_line(env_logger(node->env), LOG_ERROR, "controller", "%s", why);
         return err;
     }
-    note_changes(node);
+    note_changes(node, now_us);
     if (node->config.broker_env) {
         struct buf *copy = buf_copy(bytes);
         publish_bytes(node, METADATA_UPDATE_SNAPSHOT, copy, index);

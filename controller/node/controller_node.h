@@ -25,7 +25,7 @@ struct controller_node_config {
     uint16_t port;
     struct server_limits limits;
     int64_t session_timeout_ms;    /* broker.session.timeout.ms */
-    int64_t rebalance_interval_ms; /* preferred leaders are looked for so often, when something changed; 0: never */
+    int64_t rebalance_interval_ms; /* preferred leaders get their partitions back after so long, or a few seconds; 0: never */
     struct control_settings settings;
     struct cluster_defaults defaults; /* of a new cluster */
     /* The broker of this process: updates are posted to its env with `on_update` as deliver function. broker_env NULL: none. */

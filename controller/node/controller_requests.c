@@ -6,7 +6,7 @@
 #include "controller/node/controller_internal.h"
 #include "proto/pb.h"
 
-#define EVIDENCE_WAIT_US 500000 /* how long a newcomer waits for its predecessor's obituary before it is told to come again */
+#define EVIDENCE_WAIT_US 500000 /* how long a newcomer waits for evidence about its predecessor before it is told to come again */
 
 /* A registration whose predecessor is being dialed; or any request to a leader that has not applied all of its predecessors' log yet. */
 struct held_request {
@@ -64,13 +64,24 @@ static uint64_t live_connection(const struct operation *operation)
 
 static void lock_all_brokers(struct operation *operation) { operation_lock_brokers(operation, LOCK_EXCLUSIVE); }
 
+/* After a restart of the whole cluster every endpoint answers again, so no dial is ever refused: then the locked directories speak,
+ * or, for a broker with new ones, that its predecessor had time enough to say that it lives at the address that the newcomer has. */
+static bool is_predecessor_gone(const struct controller_node *node, const struct image_broker *before,
+                                const Skiff__RegisterBrokerRequest *message, int64_t waited_us)
+{
+    if (heartbeats_is_gone(&node->heartbeats, before, env_now_us(node->env))) return true;
+    if (heartbeats_is_connected(&node->heartbeats, before)) return false;
+    return cluster_has_directories(before, message) || (cluster_has_endpoint(before, message) && waited_us >= EVIDENCE_WAIT_US);
+}
+
 static void decide_registration(struct operation *operation)
 {
     struct controller_node *node = operation->controller;
     const Skiff__RegisterBrokerRequest *request = operation->message;
     struct control control = operation_control(operation);
     const struct image_broker *before = image_broker_get(&node->image, request->broker_id);
-    bool is_gone = !before || heartbeats_is_gone(&node->heartbeats, before, env_now_us(node->env));
+    int64_t waited_us = env_now_us(node->env) - operation->request->received_us;
+    bool is_gone = !before || is_predecessor_gone(node, before, request, waited_us);
     Skiff__Outcome outcome;
     Skiff__RegisterBrokerResponse response;
     skiff__outcome__init(&outcome);
@@ -109,7 +120,8 @@ static bool hold_registration(struct controller_node *node, struct request *requ
     int64_t now_us = env_now_us(node->env);
     bool is_same = before && slice_equal(pb_slice(message->incarnation_id), slice_make(before->incarnation.bytes, 16));
     if (!before || is_same || !heartbeats_is_undecided(&node->heartbeats, before, now_us)) return false;
-    if (now_us - request->received_us >= EVIDENCE_WAIT_US) return false;
+    int64_t waited_us = now_us - request->received_us;
+    if (waited_us >= EVIDENCE_WAIT_US || is_predecessor_gone(node, before, message, waited_us)) return false;
     hold(node, request);
     sessions_update(node, now_us);
     return true;
@@ -192,12 +204,6 @@ static void decide_alter(struct operation *operation)
     operation->answer = pb_pack(&response.base);
 }
 
-static void alter_committed(struct operation *operation, int64_t now_us)
-{
-    (void)now_us;
-    operation->controller->is_balance_due = true;
-}
-
 static void lock_producer_ids(struct operation *operation) { operation_lock_name(operation, "producer ids"); }
 
 static void decide_producer_ids(struct operation *operation)
@@ -212,7 +218,7 @@ static void decide_producer_ids(struct operation *operation)
     operation->answer = pb_pack(&response.base);
 }
 
-static const struct operation_kind ALTER_PARTITION = {"alter partition", lock_altered, decide_alter, alter_committed, false};
+static const struct operation_kind ALTER_PARTITION = {"alter partition", lock_altered, decide_alter, NULL, false};
 static const struct operation_kind PRODUCER_IDS = {"producer ids", lock_producer_ids, decide_producer_ids, NULL, false};
 
 /* ---- dispatch -------------------------------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 
 #define DIAL_TIMEOUT_US 1000000
 #define UPDATE_AGAIN_US 5000 /* what is due is under way: a fence waits for its locks */
+#define BALANCE_DELAY_US 2000000 /* a node that is back joins its ISRs one after the other: move its leaderships together */
 #define BALANCE_BATCH 1000 /* leaderships moved at a time */
 
 /* A connect to a broker's registered endpoint, for the answer of its kernel only. */
@@ -96,8 +97,7 @@ static void dial_broker(struct controller_node *node, int32_t broker_id)
 void sessions_begin(struct controller_node *node, int64_t now_us)
 {
     heartbeats_take_office(&node->heartbeats, &node->image, now_us);
-    node->is_balance_due = true;
-    if (node->config.rebalance_interval_ms > 0) env_timer_set(node->env, &node->balance_timer, now_us + node->config.rebalance_interval_ms * 1000);
+    sessions_balance_soon(node, now_us);
     sessions_update(node, now_us);
 }
 
@@ -112,6 +112,7 @@ void sessions_end(struct controller_node *node)
     heartbeats_resign(&node->heartbeats);
     env_timer_clear(node->env, &node->session_timer);
     env_timer_clear(node->env, &node->balance_timer);
+    node->is_balance_due = false;
 }
 
 void sessions_update(struct controller_node *node, int64_t now_us)
@@ -135,18 +136,26 @@ void sessions_on_timer(struct env_timer *timer, int64_t now_us)
 
 static void decide_balance(struct operation *operation)
 {
+    struct controller_node *node = operation->controller;
     struct control control = operation_control(operation);
-    /* More may be left. */
-    operation->controller->is_balance_due = replication_balance(&control, BALANCE_BATCH) > 0;
+    replication_balance(&control, node->config.rebalance_interval_ms > 0, BALANCE_BATCH);
 }
 
+/* More may be left, and the records themselves are changes: sessions_balance_soon() has been called for them. */
 static const struct operation_kind BALANCE = {"balance leaders", lock_all_brokers, decide_balance, NULL, false};
+
+void sessions_balance_soon(struct controller_node *node, int64_t now_us)
+{
+    if (!controller_is_active(node) || node->is_balance_due) return;
+    int64_t interval_us = node->config.rebalance_interval_ms * 1000;
+    node->is_balance_due = true;
+    env_timer_set(node->env, &node->balance_timer, now_us + (interval_us > 0 ? min_i64(interval_us, BALANCE_DELAY_US) : BALANCE_DELAY_US));
+}
 
 void sessions_on_balance(struct env_timer *timer, int64_t now_us)
 {
     struct controller_node *node = CONTAINER_OF(timer, struct controller_node, balance_timer);
-    env_timer_set(node->env, timer, now_us + node->config.rebalance_interval_ms * 1000);
-    if (!node->is_balance_due) return;
+    (void)now_us;
     node->is_balance_due = false;
     operation_submit(operation_create(node, &BALANCE, NULL, SIZE_MAX));
 }

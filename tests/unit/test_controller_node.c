@@ -431,6 +431,21 @@ START_TEST(b_epoch_quick_restart_replaces_the_dead_incarnation)
 }
 END_TEST
 
+START_TEST(b_epoch_restart_of_all_nodes_needs_no_timeout)
+{
+    struct cluster cluster;
+    start_cluster(&cluster, 3, (uint64_t)_i + 250);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    create_topic(&cluster, "t", 9, 3, KAFKA_NONE);
+    for (int32_t i = 0; i < 3; i++) sim_node_crash(cluster.hosts[i], SIM_CRASH_PROCESS);
+    for (int32_t i = 0; i < 3; i++) sim_node_start(cluster.hosts[i]);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 4 * SIM_SECOND));
+    const struct image_topic *topic = image_topic_by_name(&cluster.brokers[0].image, SLICE_LITERAL("t"));
+    for (int32_t i = 0; i < 9; i++) ck_assert_int_ne(topic->partitions[i].leader, NO_LEADER);
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
 START_TEST(silent_broker_is_fenced_after_its_session)
 {
     struct cluster cluster;
@@ -476,6 +491,7 @@ int main(void)
     tcase_add_loop_test(tests, three_nodes_all_apply_before_create_topics_answers, 0, 5);
     tcase_add_loop_test(tests, q_leader_killed_broker_is_replaced_on_evidence, 0, 10);
     tcase_add_loop_test(tests, b_epoch_quick_restart_replaces_the_dead_incarnation, 0, 10);
+    tcase_add_loop_test(tests, b_epoch_restart_of_all_nodes_needs_no_timeout, 0, 10);
     tcase_add_test(tests, silent_broker_is_fenced_after_its_session);
     tcase_add_loop_test(tests, controlled_shutdown_is_quick_and_moves_all, 0, 5);
     suite_add_tcase(suite, tests);

@@ -205,7 +205,7 @@ static void random_step(struct random_run *run)
     case 4: random_topic_change(run); break;
     case 5: random_config(run); break;
     case 6:
-        replication_balance(&meta->control, 100);
+        replication_balance(&meta->control, true, 100);
         meta_commit(meta);
         break;
     default: random_alter(run);

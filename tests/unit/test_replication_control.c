@@ -68,11 +68,11 @@ START_TEST(q_leader_never_out_of_isr_and_elr_unless_allowed)
     meta_fence(&meta, leader);
     ck_assert_int_eq(p->leader, NO_LEADER);
     ck_assert(has(image_elr(p), leader));
-    replication_balance(&meta.control, 100);
+    replication_balance(&meta.control, true, 100);
     ck_assert_uint_eq(meta_commit(&meta), 0);
     records_add_config(&meta.records, SKIFF__CONFIG_RESOURCE__CONFIG_RESOURCE_TOPIC, "t", "unclean.leader.election.enable", "true");
     meta_commit(&meta);
-    replication_balance(&meta.control, 100);
+    replication_balance(&meta.control, true, 100);
     meta_commit(&meta);
     ck_assert_int_eq(p->leader, second);
     ck_assert(p->recovering);
@@ -141,12 +141,12 @@ START_TEST(q_leader_preferred_replica_gets_its_leadership_back)
     meta_fence(&meta, leader);
     int32_t other = p->leader;
     meta_heartbeat(&meta, leader, false, false);
-    replication_balance(&meta.control, 100);
+    replication_balance(&meta.control, true, 100);
     ck_assert_msg(meta_commit(&meta) == 0, "not in sync yet");
     struct alter join = {.broker_id = other, .leader_epoch = -1, .partition_epoch = -1, .isr_count = 3};
     memcpy(join.isr, image_replicas(p).ids, sizeof(int32_t) * 3);
     ck_assert_int_eq(meta_alter(&meta, "t", 0, &join), KAFKA_NONE);
-    ck_assert_uint_eq(replication_balance(&meta.control, 100), 1);
+    ck_assert_uint_eq(replication_balance(&meta.control, true, 100), 1);
     meta_commit(&meta);
     ck_assert_int_eq(p->leader, leader);
     ck_assert_int_eq(p->leader_epoch, 2);
