@@ -101,7 +101,6 @@ static void on_metadata(struct client_call *call, enum err err, const void *mess
     int64_t next_us = REFRESH_US;
     for (int32_t i = 0; err == ERR_OK && i < response->topics_count; i++) take_topic(client, &response->topics[i]);
     if (err != ERR_OK || client->is_refresh_due) next_us = RETRY_US;
-    client->is_refresh_due = false;
     env_timer_set(client->env, &client->refresh_timer, now_us + client_pause_us(client, next_us));
 }
 
@@ -110,6 +109,7 @@ static void on_refresh_timer(struct env_timer *timer, int64_t now_us)
     struct client *client = CONTAINER_OF(timer, struct client, refresh_timer);
     (void)now_us;
     if (client_call_is_pending(&client->metadata_call)) return;
+    client->is_refresh_due = false;
     struct metadata_request request;
     codec_set_defaults(KMSG_METADATA_REQUEST, &request);
     request.topics_count = -1;
@@ -118,6 +118,7 @@ static void on_refresh_timer(struct env_timer *timer, int64_t now_us)
 
 void client_refresh(struct client *client)
 {
+    if (client->is_refresh_due) return; /* it comes soon: do not put it off */
     client->is_refresh_due = true;
     if (client_call_is_pending(&client->metadata_call)) return;
     env_timer_set(client->env, &client->refresh_timer, env_now_us(client->env) + client_pause_us(client, RETRY_US));
@@ -137,6 +138,9 @@ static void on_created(struct client_call *call, enum err err, const void *messa
     bool is_there = err == ERR_OK && response->topics_count == 1 &&
                     (response->topics[0].error_code == KAFKA_NONE || response->topics[0].error_code == KAFKA_TOPIC_ALREADY_EXISTS);
     if (is_there) client->topics_created++;
+    else
+        log_line(env_logger(client->env), LOG_DEBUG, "client", "creating %s: %s", client->workload->topics[client->topics_created].name,
+                 err ? err_text(err) : kafka_error_name(response->topics[0].error_code));
     again_soon(client, now_us);
 }
 

@@ -148,6 +148,8 @@ static void on_produced(struct client_call *call, enum err err, const void *mess
     const struct produce_response *response = message;
     struct producer *producer = batch->producer;
     if (err != ERR_OK) {
+        log_line(env_logger(producer->client->env), LOG_DEBUG, "producer", "partition %u sequence %d: %s", producer->partition,
+                 batch->base_sequence, err_text(err));
         try_again(batch);
         return;
     }
