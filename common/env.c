@@ -2,6 +2,9 @@
 #include "common/env.h"
 
 #include "common/assert.h"
+#include "common/limits.h"
+
+#include <string.h>
 
 #define TURN_END_ROUNDS_MAX 1000
 
@@ -127,6 +130,27 @@ enum err env_pread_wait(struct env *env, struct env_file *file, void *into, size
 enum err env_rename(struct env *env, const char *from, const char *to) { return env->ops->rename(env, from, to); }
 enum err env_unlink(struct env *env, const char *path) { return env->ops->unlink(env, path); }
 enum err env_mkdir(struct env *env, const char *path) { return env->ops->mkdir(env, path); }
+enum err env_mkdir_durable(struct env *env, const char *path)
+{
+    char parent[PATH_BYTES_MAX];
+    const char *const directories[] = {parent};
+    enum err err = env_mkdir(env, path);
+    size_t length = strlen(path);
+    if (err != ERR_OK) return err;
+    ASSERT(length > 0 && length < sizeof parent);
+    while (length > 1 && path[length - 1] == '/') length--;
+    /* Also those that exist: an earlier start may have been killed before it could commit them. */
+    for (size_t end = length; end-- > 0;) {
+        if (path[end] != '/' && end > 0) continue;
+        bool is_relative = path[end] != '/';
+        memcpy(parent, is_relative ? "." : path, end > 0 ? end : 1);
+        parent[end > 0 ? end : 1] = 0;
+        err = env_commit_wait(env, NULL, 0, directories, 1);
+        /* A parent that we may not open was not made by us. */
+        if (err != ERR_OK && err != ERR_DENIED) return err;
+    }
+    return ERR_OK;
+}
 enum err env_rmdir(struct env *env, const char *path) { return env->ops->rmdir(env, path); }
 enum err env_list(struct env *env, const char *path, void (*each)(void *context, const char *name, bool is_directory), void *context)
 {

@@ -90,6 +90,8 @@ NODISCARD enum err env_pread_wait(struct env *env, struct env_file *file, void *
 NODISCARD enum err env_rename(struct env *env, const char *from, const char *to);
 NODISCARD enum err env_unlink(struct env *env, const char *path);
 NODISCARD enum err env_mkdir(struct env *env, const char *path); /* with missing parents; an existing directory is ok */
+/* The same, and its name and those of its parents are durable: waits for the disk, for start-up. */
+NODISCARD enum err env_mkdir_durable(struct env *env, const char *path);
 NODISCARD enum err env_rmdir(struct env *env, const char *path);
 /* Calls `each` for every entry but "." and "..", in byte order of the names. The name lives only during the call. */
 NODISCARD enum err env_list(struct env *env, const char *path, void (*each)(void *context, const char *name, bool is_directory), void *context);

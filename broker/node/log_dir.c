@@ -84,7 +84,7 @@ static enum err lock(struct log_dir *dir, char *reason, size_t reason_size)
 
 static enum err open_steps(struct log_dir *dir, int32_t node_id, char *reason, size_t reason_size)
 {
-    enum err err = env_mkdir(dir->env, dir->path);
+    enum err err = env_mkdir_durable(dir->env, dir->path);
     if (err == ERR_OK) err = lock(dir, reason, reason_size);
     if (err == ERR_OK) err = read_identity(dir, node_id, reason, reason_size);
     if (err == ERR_OK) err = take_clean_mark(dir);

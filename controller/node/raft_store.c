@@ -155,7 +155,7 @@ static enum err check_together(struct raft_store *store, const struct raft_store
 static enum err recover(struct raft_store *store, int32_t node_id, struct uuid proposed_cluster_id, struct raft_store_recovered *recovered)
 {
     struct raft_entry *entries = NULL;
-    enum err err = env_mkdir(store->env, store->directory);
+    enum err err = env_mkdir_durable(store->env, store->directory);
     if (err != ERR_OK) {
         log_line(env_logger(store->env), LOG_ERROR, "raft", "cannot create %s: %s", store->directory, err_text(err));
         return err;

@@ -99,7 +99,7 @@ static void start_controller(struct process *process)
     const struct listeners *listeners = &process->listeners;
     struct controller_node_config options = {
         .raft = {.node_id = (int32_t)node->index,
-                 .directory = DATA "/__cluster_metadata-0",
+                 .directory = DATA "/controller",
                  .voter_count = (uint32_t)listeners->voter_count,
                  .snapshot_log_bytes = node->cluster->snapshot_log_bytes},
         .listener_name = "CONTROLLER",
