@@ -137,7 +137,7 @@ void plog_abandon(struct plog *log)
 
 enum err plog_close_clean(struct plog *log)
 {
-    ASSERT(!plog_is_busy(log) && !log->is_flushing && !log->is_writing_epochs);
+    if (plog_is_busy(log) || log->is_flushing || log->is_writing_epochs) return ERR_AGAIN;
     struct segment *active = plog_active(log);
     struct env *env = log->shared->env;
     if (log->is_failed) return ERR_IO;

@@ -79,7 +79,8 @@ NODISCARD enum err plog_open(struct plog_shared *shared, const char *log_dir, co
 /* "TOPIC-PARTITION" -> its parts; false for anything else (also for names that end in -delete, -stray, -future). */
 bool plog_parse_name(struct slice name, struct slice *topic, int32_t *partition);
 
-/* Writes indexes and the producer snapshot and commits everything, waiting: before the clean shutdown mark is written. */
+/* Writes indexes and the producer snapshot and commits everything, waiting: before the clean shutdown mark is written.
+ * ERR_AGAIN: a flush, a truncation or a file of the log is under way. */
 NODISCARD enum err plog_close_clean(struct plog *log);
 /* Operations under way end by themselves (their done() still comes); then the memory goes. */
 void plog_destroy(struct plog *log);
