@@ -1,7 +1,7 @@
 /* Client side of a Kafka-framed connection: one connection to one peer, any number of requests under way.
  *
  * The caller owns the policy: it opens, learns that the connection broke and why (ERR_REFUSED is evidence that the peer's process
- * is gone: DESIGN 3), waits as long as it likes and opens again. Calls may be made at once after channel_open(): they leave when
+ * is gone), waits as long as it likes and opens again. Calls may be made at once after channel_open(): they leave when
  * the connection stands. Lives on one env thread. */
 #ifndef SKIFF_PROTO_CHANNEL_H
 #define SKIFF_PROTO_CHANNEL_H

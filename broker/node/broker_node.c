@@ -34,7 +34,7 @@ struct broker_node {
     struct controller_channel *controller;
     struct dispatch dispatch;
     struct server server;
-    bool has_server;
+    bool is_listening;
     struct list early; /* struct early_request */
     void (*stopped)(void *user, bool is_clean);
     void *stopped_user;
@@ -95,6 +95,45 @@ static enum request_progress on_request(void *user, struct request *request)
     return node->state == BROKER_STARTING ? keep_early(node, request) : dispatch_request(&node->dispatch, request);
 }
 
+/* ---- listeners ----------------------------------------------------------------------------------------------------- */
+
+static void on_probe_accepted(void *user, struct env_stream *stream, int64_t now_us) { (void)user, (void)stream, (void)now_us; }
+
+/* Whether the ports are free, and their numbers where the system chooses. They are not kept open: as long as nobody listens there,
+ * a controller that looks for our earlier life finds the port closed and knows that it has ended. */
+static enum err try_listeners(struct broker_node *node, char *reason)
+{
+    for (size_t i = 0; i < node->listeners.count; i++) {
+        const struct listener_config *listener = &node->listeners.items[i];
+        struct env_listener *probe = NULL;
+        if (listener->is_controller) continue;
+        enum err err = env_listen(node->env, listener->host, listener->port, on_probe_accepted, node, &probe);
+        if (err) {
+            broker_explain_listen(listener, err, reason);
+            return err;
+        }
+        node->ports[i] = env_listener_port(probe);
+        env_listener_close(node->env, probe);
+    }
+    return ERR_OK;
+}
+
+static void open_listeners(struct broker_node *node)
+{
+    char reason[CONFIG_LINE_MAX];
+    if (node->is_listening) return;
+    node->is_listening = true;
+    for (size_t i = 0; i < node->listeners.count; i++) {
+        const struct listener_config *listener = &node->listeners.items[i];
+        if (listener->is_controller) continue;
+        enum err err = server_listen(&node->server, listener->name, listener->host, node->ports[i], false, &node->ports[i]);
+        if (!err) continue;
+        broker_explain_listen(listener, err, reason);
+        node->options.on_failed(node->options.user, reason);
+        return;
+    }
+}
+
 /* ---- metadata ------------------------------------------------------------------------------------------------------ */
 
 static void apply(struct broker_node *node, const struct metadata_update *update)
@@ -114,6 +153,7 @@ static void apply(struct broker_node *node, const struct metadata_update *update
     replica_manager_apply(node->replicas, &node->delta);
     image_delta_clear(&node->delta, &node->image);
     controller_channel_on_applied(node->controller, announce);
+    if (controller_channel_broker_epoch(node->controller) >= 0) open_listeners(node);
 }
 
 void broker_node_on_update(struct env_message *message, int64_t now_us)
@@ -143,6 +183,7 @@ static void on_active(void *user, bool is_active, int64_t now_us)
     struct broker_node *node = user;
     int32_t id = config_node_id(node->config);
     if (!is_active || node->state != BROKER_STARTING) return;
+    open_listeners(node);
     node->state = BROKER_RUNNING;
     /* Scripts that drive Kafka wait for these words. */
     log_line(logger_of(node), LOG_INFO, "server", "[BrokerLifecycleManager id=%d] Transitioning from RECOVERY to RUNNING", id);
@@ -168,23 +209,6 @@ static void on_disks_failed(void *user, const char *reason)
 }
 
 /* ---- start --------------------------------------------------------------------------------------------------------- */
-
-static enum err open_listeners(struct broker_node *node, char *reason)
-{
-    struct server_limits limits = broker_server_limits(node->config);
-    struct server_handler handler = {.on_request = on_request, .user = node};
-    server_init(&node->server, node->env, &limits, &handler);
-    node->has_server = true;
-    for (size_t i = 0; i < node->listeners.count; i++) {
-        const struct listener_config *listener = &node->listeners.items[i];
-        if (listener->is_controller) continue;
-        enum err err = server_listen(&node->server, listener->name, listener->host, listener->port, false, &node->ports[i]);
-        if (!err) continue;
-        broker_explain_listen(listener, err, reason);
-        return err;
-    }
-    return ERR_OK;
-}
 
 static void open_controller_channel(struct broker_node *node)
 {
@@ -228,7 +252,10 @@ enum err broker_node_create(struct env *env, const struct broker_node_options *o
     list_init(&node->early);
     image_init(&node->image, env_random64(env));
     image_delta_init(&node->delta, &node->image);
-    enum err err = open_listeners(node, reason);
+    struct server_limits limits = broker_server_limits(node->config);
+    struct server_handler handler = {.on_request = on_request, .user = node};
+    server_init(&node->server, env, &limits, &handler);
+    enum err err = try_listeners(node, reason);
     if (err)
         broker_node_destroy(node);
     else
@@ -286,7 +313,7 @@ void broker_node_destroy(struct broker_node *node)
 {
     if (!node) return;
     env_timer_clear(node->env, &node->last_turn);
-    if (node->has_server) server_deinit(&node->server);
+    server_deinit(&node->server);
     if (node->controller) {
         dispatch_deinit(&node->dispatch);
         controller_channel_destroy(node->controller);
