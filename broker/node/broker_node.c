@@ -89,7 +89,8 @@ static enum request_progress on_request(void *user, struct request *request)
 {
     struct broker_node *node = user;
     if (node->state == BROKER_STOPPED) {
-        request_close(request, "the node is stopping");
+        connection_close(request->connection);
+        request_finish(request);
         return REQUEST_DONE;
     }
     return node->state == BROKER_STARTING ? keep_early(node, request) : dispatch_request(&node->dispatch, request);
