@@ -39,6 +39,7 @@ struct raft_store {
     struct store_snapshot snapshot;
 
     struct pending pending;
+    uint64_t last_write; /* that was asked for */
     uint64_t write_under_way; /* 0: no commit is */
     bool has_state_under_way;
     struct env_op commit;
@@ -251,7 +252,10 @@ void raft_store_write(struct raft_store *store, const struct raft *raft, const s
     }
     if (actions->persist.truncate_from) queue_truncation(store, actions->persist.truncate_from);
     for (int64_t i = actions->persist.append_from; i <= actions->persist.append_to; i++) queue_entry(pending, i, raft_entry_at(raft, i));
-    pending->write = actions->write;
+    /* A step that asks for nothing leaves nothing to commit: else each completion would ask for the next commit. */
+    if (actions->write == store->last_write) return;
+    ASSERT(actions->write == store->last_write + 1);
+    pending->write = store->last_write = actions->write;
 }
 
 /* ---- committing ------------------------------------------------------------------------------------------------------ */

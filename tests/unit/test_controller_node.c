@@ -361,6 +361,20 @@ START_TEST(one_node_is_born_registers_and_creates_topics)
 }
 END_TEST
 
+START_TEST(idle_controllers_leave_their_disks_alone)
+{
+    struct cluster cluster;
+    start_cluster(&cluster, 3, 20);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    sim_run_for(cluster.sim, SIM_SECOND);
+    uint64_t operations[3];
+    for (int32_t i = 0; i < 3; i++) operations[i] = sim_disk_operations(cluster.hosts[i]);
+    sim_run_for(cluster.sim, 10 * SIM_SECOND);
+    for (int32_t i = 0; i < 3; i++) ck_assert_uint_eq(sim_disk_operations(cluster.hosts[i]), operations[i]);
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
 START_TEST(three_nodes_all_apply_before_create_topics_answers)
 {
     struct cluster cluster;
@@ -488,6 +502,7 @@ int main(void)
     TCase *tests = tcase_create("controller_node");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, one_node_is_born_registers_and_creates_topics);
+    tcase_add_test(tests, idle_controllers_leave_their_disks_alone);
     tcase_add_loop_test(tests, three_nodes_all_apply_before_create_topics_answers, 0, 5);
     tcase_add_loop_test(tests, q_leader_killed_broker_is_replaced_on_evidence, 0, 10);
     tcase_add_loop_test(tests, b_epoch_quick_restart_replaces_the_dead_incarnation, 0, 10);
