@@ -24,8 +24,10 @@ struct record_batch_verdict record_batch_parse_produced(struct slice records, st
         return refuse(KAFKA_INVALID_RECORD, "A partition needs exactly one record batch, and has none.");
     bool is_old = records.n > RECORD_BATCH_MAGIC_AT && records.p[RECORD_BATCH_MAGIC_AT] < RECORD_BATCH_MAGIC;
     if (is_old) return refuse(KAFKA_INVALID_RECORD, "Record batches must have format 2 (Kafka 0.11 or newer).");
-    if (record_batch_parse(records, out) != ERR_OK)
-        return refuse(KAFKA_CORRUPT_MESSAGE, "The record batch is cut short or its header is damaged.");
+    enum err err = record_batch_parse(records, out);
+    /* As Kafka, for which a cut batch is no batch: asking again would not help. */
+    if (err == ERR_AGAIN) return refuse(KAFKA_INVALID_RECORD, "A partition needs exactly one record batch, and this one is cut short.");
+    if (err != ERR_OK) return refuse(KAFKA_CORRUPT_MESSAGE, "The header of the record batch is damaged.");
     if (record_batch_size(out) != records.n)
         return refuse(KAFKA_INVALID_RECORD, "A partition needs exactly one record batch, and has more.");
     return accept(out->max_timestamp);
