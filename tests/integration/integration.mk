@@ -17,4 +17,6 @@ CHECK_RUN += $(INTEGRATION)
 
 check-integration: all $(INTEGRATION_NEEDS) ## run the tests with real processes
 	tests/run.sh $(INTEGRATION)
-.PHONY: check-integration
+check-amnesia: all $(INTEGRATION_NEEDS) ## the amnesia test at its full length: 50 rounds
+	AMNESIA_ROUNDS=50 tests/run.sh -t 900 tests/integration/amnesia.sh
+.PHONY: check-integration check-amnesia
