@@ -230,9 +230,7 @@ role_of() { # NODE PID
   local answer
   [[ -n $2 ]] || { echo down; return; }
   is_paused "$2" && { echo paused; return; }
-  # The controller itself when it leads; a broker may have to ask a leader that hangs.
-  answer=$("$probe" quorum "$(controller_address "$1")" 2>/dev/null ||
-    "$probe" quorum "$(client_address "$1")" 2>/dev/null) || { echo unknown; return; }
+  answer=$("$probe" quorum "$(client_address "$1")" 2>/dev/null) || { echo unknown; return; }
   if [[ $answer == "leader=$1 "* ]]; then echo leader; else echo follower; fi
 }
 
