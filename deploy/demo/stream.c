@@ -165,18 +165,28 @@ bool stream_await_isr(struct stream *s, int members, int timeout_ms)
 
 /* ---- producing ---- */
 
-/* Waits for its turn: one line each 1/lines_per_s, serving acknowledgements meanwhile.  False when the stream is to end. */
+/* Records without an acknowledgement: at most five seconds' worth, so that a slow cluster slows the stream down. */
+static uint64_t backlog_max(const struct stream *s) { return s->options.lines_per_s ? 5 * s->options.lines_per_s : UINT64_MAX; }
+
+enum turn { TURN_NOW, TURN_LATER, TURN_NEVER };
+
+static enum turn next_turn(struct stream *s, uint64_t sent)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    bool aborted = s->aborted, finishing = s->finishing, is_full = sent - s->verdict.acked >= backlog_max(s);
+    (void)pthread_mutex_unlock(&s->lock);
+    if (aborted || (finishing && sent >= s->options.lines_min)) return TURN_NEVER;
+    if (finishing || s->options.lines_per_s == 0) return TURN_NOW;
+    uint64_t due = (uint64_t)(stream_now_us() - s->started_us) * s->options.lines_per_s / 1000000;
+    return sent <= due && !is_full ? TURN_NOW : TURN_LATER;
+}
+
+/* Waits for its turn, serving acknowledgements meanwhile.  False when the stream is to end. */
 static bool pace(struct stream *s, uint64_t sent)
 {
-    for (;;) {
-        (void)pthread_mutex_lock(&s->lock);
-        bool aborted = s->aborted, finishing = s->finishing;
-        (void)pthread_mutex_unlock(&s->lock);
-        if (aborted || (finishing && sent >= s->options.lines_min)) return false;
-        int64_t elapsed_us = stream_now_us() - s->started_us;
-        if (finishing || s->options.lines_per_s == 0 || sent <= (uint64_t)elapsed_us * s->options.lines_per_s / 1000000) return true;
-        (void)rd_kafka_poll(s->producer, 1);
-    }
+    enum turn turn = next_turn(s, sent);
+    for (; turn == TURN_LATER; turn = next_turn(s, sent)) (void)rd_kafka_poll(s->producer, 1);
+    return turn == TURN_NOW;
 }
 
 static rd_kafka_resp_err_t produce(struct stream *s, struct slice key, struct slice line, uint32_t number)

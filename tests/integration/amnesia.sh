@@ -15,8 +15,7 @@ must "records stream" ask await-acks
 must "all replicas are in sync" ask await-isr 3
 for ((round = 1; round <= rounds; round++)); do
   must "round $round: a topic is created" create_topic "round-$round"
-  must "round $round: there is a Raft leader" await 20 has_raft_leader
-  leader=$(raft_leader)
+  find_raft_leader
   wiped=$(((leader + 1 + round % 2) % 3))
   cluster kill "$wiped"
   rm -rf "$work/cluster/$wiped/data"

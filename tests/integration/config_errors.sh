@@ -3,24 +3,27 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 [[ -z ${SKIFF_SERVER:-} ]] || skip_all "Skiff's own messages"
 
-write_config() { # KEY=VALUE... after, and instead of, the defaults
-  local port controller
-  port=$(free_port) controller=$(free_port)
-  printf '%s\n' node.id=0 process.roles=broker,controller "controller.quorum.voters=0@127.0.0.1:$controller" \
-    "listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller" controller.listener.names=CONTROLLER \
-    "log.dirs=$work/data" "$@" >"$work/server.properties"
+write_config() { # KEY=VALUE...: instead of the default for that key, or after the defaults
+  local line kept=()
+  for line in node.id=0 process.roles=broker,controller "controller.quorum.voters=0@127.0.0.1:$controller_port" \
+    "listeners=PLAINTEXT://127.0.0.1:$client_port,CONTROLLER://127.0.0.1:$controller_port" controller.listener.names=CONTROLLER \
+    "log.dirs=$work/data"; do
+    [[ " $*" == *" ${line%%=*}="* ]] || kept+=("$line")
+  done
+  printf '%s\n' "${kept[@]}" "$@" >"$work/server.properties"
 }
 
-# refused NAME PATTERN: the server ends with status 1 after one line on stderr that matches.
+# refused NAME PATTERN: the server ends with status 1 after one line of complaint that matches (the log is not meant).
 refused() {
   local status=0 said
   timeout 10 "$skiff" server --config "${3:-$work/server.properties}" >"$work/stdout" 2>"$work/stderr" </dev/null || status=$?
-  said=$(cat "$work/stderr")
+  said=$(grep -v '^\[20' "$work/stderr")
   same "$1: exit status" 1 "$status"
-  same "$1: one line" 1 "$(wc -l <"$work/stderr")" || echo "$said"
+  same "$1: one line" 1 "$(wc -l <<<"$said")" || echo "$said"
   matches "$1: it says what and where" "$2" "$said"
 }
 
+client_port=$(free_port) controller_port=$(free_port)
 write_config log.segment.bytes=many
 refused "a number that is none" 'server\.properties:7.*log\.segment\.bytes.*many'
 write_config num.partitions=0
@@ -41,18 +44,17 @@ refused "a log directory that cannot be written" "/proc/data"
 
 must "a node runs" cluster start --nodes 1 --port 0 --wait
 taken=$(address_of 0)
-write_config "listeners=PLAINTEXT://$taken,CONTROLLER://127.0.0.1:$(free_port)"
+write_config "listeners=PLAINTEXT://$taken,CONTROLLER://127.0.0.1:$controller_port"
 refused "a port in use" "${taken##*:}.*in use"
 node_data=$work/cluster/0/data
 write_config "log.dirs=$node_data"
 refused "a log directory in use by another node" "$node_data"
 
 write_config log.retention.hour=5 zookeeper.connect=localhost:2181
-port=$(sed -n 's/^listeners=.*:\([0-9]*\),.*/\1/p' "$work/server.properties")
 "$skiff" server --config "$work/server.properties" >"$work/warned" 2>&1 </dev/null &
 background+=("$!")
 warned=$!
-check "an unknown key does not stop the start" await 10 "$probe" ready 1 "127.0.0.1:$port"
+check "an unknown key does not stop the start" await 10 "$probe" ready 1 "127.0.0.1:$client_port"
 matches "it is a warning with the nearest name" 'log\.retention\.hour.*log\.retention\.hours' "$(cat "$work/warned")"
 kill "$warned"
 wait "$warned"

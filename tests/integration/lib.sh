@@ -57,7 +57,8 @@ start_cluster() { # NODES [arguments of local-cluster.sh]
 }
 address_of() { cluster bootstrap | cut -d, -f$(($1 + 1)); }
 raft_leader() { cluster status | awk '$3 == "leader" { id = $2 } END { print id }'; }
-has_raft_leader() { [[ -n $(raft_leader) ]]; }
+has_raft_leader() { leader=$(raft_leader) && [[ -n $leader ]]; }
+find_raft_leader() { must "there is a Raft leader" await 20 has_raft_leader; } # sets `leader`
 node_pid() { cat "$work/cluster/$1/pid"; }
 node_log() { cat "$work/cluster/$1/log"; }
 rss_kb() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$1/status"; }

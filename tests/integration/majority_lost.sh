@@ -9,7 +9,8 @@ start_cluster 3
 client_start "$bootstrap" majority --rate 2000 --lines 10000
 must "records stream" ask await-acks
 must "all replicas are in sync" ask await-isr 3
-left=$(raft_leader)
+find_raft_leader
+left=$leader
 for node in 0 1 2; do ((node == left)) || must "node $node is killed" cluster kill "$node"; done
 check "no partition acknowledges alone" no_acks
 for node in 0 1 2; do ((node == left)) || must "node $node comes back" cluster restart "$node"; done

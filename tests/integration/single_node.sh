@@ -13,11 +13,10 @@ start_server() { # ARGUMENTS of `skiff server`
   background+=("$server_pid")
 }
 answers() { "$probe" ready 1 "$1"; }
-stop_server() { # SIGNAL; prints the exit status
-  local status=0
+stop_server() { # SIGNAL; sets `status`
+  status=0
   kill "-$1" "$server_pid"
   wait "$server_pid" 2>/dev/null || status=$?
-  echo "$status"
 }
 produce() { seq "$1" "$2" | kcat -q -b "$3" -P -t numbers -p 0 -X acks=all; }
 numbers() { kcat -q -b "$1" -C -e -t numbers -p 0 -f '%s\n' | xargs; }
@@ -31,7 +30,8 @@ matches "it prints Kafka's line" 'Kafka Server started|started \(kafka\.server' 
 must "a topic" "$tools/admin" localhost:9092 create numbers 1 1
 check "produce" produce 1 3 localhost:9092
 same "consume" "1 2 3" "$(numbers localhost:9092)"
-same "SIGTERM ends it with status 0" 0 "$(stop_server TERM)"
+stop_server TERM
+same "SIGTERM ends it with status 0" 0 "$status"
 check "it left the mark of a clean shutdown" test -e "$data/.kafka_cleanshutdown"
 
 port=$(free_port)
@@ -50,10 +50,11 @@ check "a missing log directory is made, with parents" test -e "$work/not/there/y
 must "a topic" "$tools/admin" "127.0.0.1:$port" create numbers 1 1
 for round in 1 2 3; do
   check "round $round: produce" produce "$round" "$round" "127.0.0.1:$port"
-  stop_server KILL >/dev/null
+  stop_server KILL
   start_server --config "$work/server.properties"
   must "round $round: after kill -9 it starts again" await 10 answers "127.0.0.1:$port"
 done
 same "nothing is lost" "1 2 3" "$(numbers "127.0.0.1:$port")"
-same "SIGTERM ends it with status 0" 0 "$(stop_server TERM)"
+stop_server TERM
+same "SIGTERM ends it with status 0" 0 "$status"
 [[ -z $data || $data == "$work"* || $data == / ]] || rm -rf "$data"

@@ -9,16 +9,19 @@ topics_known_by() { # NODE
   echo "$n"
 }
 knows_all() { [[ $(topics_known_by "$1") == 3 ]]; }
-snapshots_of() { find "$work/cluster/$1/data" -name '*.checkpoint' -o -name '*snapshot*' -path '*metadata*' | wc -l; }
+snapshots_of() { # Skiff's and Kafka's names
+  find "$work/cluster/$1/data" -path '*/controller/*.snapshot' -o -path '*/__cluster_metadata-0/*.checkpoint' | wc -l
+}
 has_snapshot() { (($(snapshots_of "$1") > 0)); }
 
-start_cluster 3 --set metadata.log.max.record.bytes.between.snapshots=4096 --set metadata.log.segment.bytes=8388608
+start_cluster 3 --set metadata.log.max.record.bytes.between.snapshots=4096
 client_start "$bootstrap" snapshot --rate 2000 --lines 10000
 must "records stream" ask await-acks
 must "all replicas are in sync" ask await-isr 3
-away=$((($(raft_leader) + 1) % 3))
+find_raft_leader
+away=$(((leader + 1) % 3))
 must "node $away goes away" cluster kill "$away"
-leader=$(raft_leader)
+find_raft_leader
 must "the others know it" await 20 "$probe" ready 2 "$(address_of "$leader")" "$(address_of $((3 - away - leader)))"
 must "200 topics are created meanwhile" "$tools/admin" "$bootstrap" create-many many 200 2 2
 check "the leader took a snapshot" await 20 has_snapshot "$leader"
