@@ -91,6 +91,9 @@ static struct refusal check_value(struct control *control, const struct setting 
     int64_t number = 0;
     if (!setting_parse(setting, value, &number, why))
         return REFUSE(control, INVALID_CONFIG, "Invalid value %.*s for configuration %s: %s", SLICE_ARG(value), setting->name, why);
+    /* A switch that this version cannot turn on: accepted, so that scripts that set the default work. */
+    if (setting->type == SETTING_BOOLEAN && strcmp(setting->range, "false") == 0 && number)
+        return REFUSE(control, INVALID_CONFIG, "Invalid value true for configuration %s: %s", setting->name, setting->doc);
     return NOT_REFUSED;
 }
 

@@ -451,7 +451,7 @@ START_TEST(b_epoch_restart_of_all_nodes_needs_no_timeout)
     start_cluster(&cluster, 3, (uint64_t)_i + 250);
     ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
     create_topic(&cluster, "t", 9, 3, KAFKA_NONE);
-    for (int32_t i = 0; i < 3; i++) sim_node_crash(cluster.hosts[i], SIM_CRASH_PROCESS);
+    for (int32_t i = 0; i < 3; i++) sim_node_crash(cluster.hosts[i], _i % 2 ? SIM_CRASH_PROCESS : SIM_CRASH_POWER);
     for (int32_t i = 0; i < 3; i++) sim_node_start(cluster.hosts[i]);
     ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 4 * SIM_SECOND));
     const struct image_topic *topic = image_topic_by_name(&cluster.brokers[0].image, SLICE_LITERAL("t"));

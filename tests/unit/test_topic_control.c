@@ -1,0 +1,269 @@
+/* CreateTopics, DeleteTopics, CreatePartitions: Kafka's semantics, codes and texts; placement. */
+#include "controller/metadata/placement.h"
+#include "tests/unit/metadata_fixture.h"
+
+static struct meta meta;
+static char message[512];
+
+static void setup(void)
+{
+    meta_init(&meta, 3);
+    meta_start_brokers(&meta, 3);
+}
+static void teardown(void) { meta_deinit(&meta); }
+
+static struct create_topics_response_topics create(struct create_topics_request_topics topic, bool validate_only)
+{
+    struct create_topics_request request = {.topics = &topic, .topics_count = 1, .validate_only = validate_only};
+    struct create_topics_response response = {0};
+    topic_create(&meta.control, &request, &response);
+    struct create_topics_response_topics result = response.topics[0];
+    snprintf(message, sizeof message, "%.*s", SLICE_ARG(result.error_message));
+    meta_commit(&meta);
+    return result;
+}
+
+static int16_t create_plain(const char *name, int32_t partitions, int16_t replicas)
+{
+    struct create_topics_request_topics topic = {.name = slice_str(name), .num_partitions = partitions, .replication_factor = replicas};
+    return create(topic, false).error_code;
+}
+
+START_TEST(creates_with_defaults_and_says_what_it_made)
+{
+    meta.settings.default_partitions = 4;
+    meta.settings.default_replication_factor = 2;
+    struct create_topics_request_topics topic = {.name = SLICE_LITERAL("t"), .num_partitions = -1, .replication_factor = -1};
+    struct create_topics_response_topics result = create(topic, true);
+    ck_assert_int_eq(result.error_code, 0);
+    ck_assert_msg(!image_topic_by_name(&meta.image, topic.name), "validate_only");
+    result = create(topic, false);
+    ck_assert_int_eq(result.num_partitions, 4);
+    ck_assert_int_eq(result.replication_factor, 2);
+    ck_assert_int_gt(result.configs_count, 20);
+    const struct image_topic *made = image_topic_by_name(&meta.image, topic.name);
+    ck_assert(uuid_equal(made->id, result.topic_id));
+    ck_assert_int_eq(made->partition_count, 4);
+    for (int32_t i = 0; i < 4; i++) {
+        ck_assert_uint_eq(image_isr(&made->partitions[i]).count, 2);
+        ck_assert_int_eq(made->partitions[i].leader, image_replicas(&made->partitions[i]).ids[0]);
+        ck_assert_int_eq(made->partitions[i].leader_epoch, 0);
+    }
+}
+END_TEST
+
+START_TEST(refuses_what_kafka_refuses)
+{
+    ck_assert_int_eq(create_plain("t", 1, 1), KAFKA_NONE);
+    ck_assert_int_eq(create_plain("t", 1, 1), KAFKA_TOPIC_ALREADY_EXISTS);
+    ck_assert_str_eq(message, "Topic 't' already exists.");
+    ck_assert_int_eq(create_plain("", 1, 1), KAFKA_INVALID_TOPIC_EXCEPTION);
+    ck_assert_int_eq(create_plain("..", 1, 1), KAFKA_INVALID_TOPIC_EXCEPTION);
+    ck_assert_int_eq(create_plain("a/b", 1, 1), KAFKA_INVALID_TOPIC_EXCEPTION);
+    ck_assert_int_eq(create_plain("a.b", 1, 1), KAFKA_NONE);
+    ck_assert_int_eq(create_plain("a_b", 1, 1), KAFKA_INVALID_TOPIC_EXCEPTION);
+    ck_assert_int_eq(create_plain("x", 0, 1), KAFKA_INVALID_PARTITIONS);
+    ck_assert_int_eq(create_plain("x", 1, 0), KAFKA_INVALID_REPLICATION_FACTOR);
+    ck_assert_int_eq(create_plain("x", 1, 4), KAFKA_INVALID_REPLICATION_FACTOR);
+    ck_assert_ptr_nonnull(strstr(message, "only 3 broker(s) are registered"));
+    ck_assert_int_eq(create_plain("x", 10001, 1), KAFKA_POLICY_VIOLATION);
+    char name[300];
+    memset(name, 'n', sizeof name);
+    name[250] = 0;
+    ck_assert_int_eq(create_plain(name, 1, 1), KAFKA_INVALID_TOPIC_EXCEPTION);
+    name[249] = 0;
+    ck_assert_int_eq(create_plain(name, 1, 1), KAFKA_NONE);
+    for (int32_t id = 0; id < 3; id++) meta_fence(&meta, id);
+    ck_assert_int_eq(create_plain("x", 1, 1), KAFKA_INVALID_REPLICATION_FACTOR);
+    ck_assert_ptr_nonnull(strstr(message, "All brokers are currently fenced"));
+}
+END_TEST
+
+START_TEST(assignment_by_hand_is_checked)
+{
+    int32_t good[] = {2, 0}, twice[] = {1, 1}, unknown[] = {0, 9}, one[] = {1};
+    struct create_topics_request_assignments assignments[] = {{1, good, 2}, {0, good, 2}};
+    struct create_topics_request_topics topic = {.name = SLICE_LITERAL("t"), .num_partitions = -1, .replication_factor = -1,
+                                                 .assignments = assignments, .assignments_count = 2};
+    struct { int32_t *ids, count; int16_t expected; } wrong[] = {{twice, 2, KAFKA_INVALID_REPLICA_ASSIGNMENT},
+                                                                 {unknown, 2, KAFKA_INVALID_REPLICA_ASSIGNMENT},
+                                                                 {one, 1, KAFKA_INVALID_REPLICA_ASSIGNMENT},
+                                                                 {one, 0, KAFKA_INVALID_REPLICA_ASSIGNMENT}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assignments[0].broker_ids = wrong[i].ids, assignments[0].broker_ids_count = wrong[i].count;
+        ck_assert_int_eq(create(topic, false).error_code, wrong[i].expected);
+    }
+    assignments[0] = (struct create_topics_request_assignments){2, good, 2};
+    ck_assert_int_eq(create(topic, false).error_code, KAFKA_INVALID_REPLICA_ASSIGNMENT);
+    assignments[0].partition_index = 1;
+    topic.num_partitions = 2;
+    ck_assert_int_eq(create(topic, false).error_code, KAFKA_INVALID_REQUEST);
+    topic.num_partitions = -1;
+    ck_assert_int_eq(create(topic, false).error_code, KAFKA_NONE);
+    ck_assert_int_eq(meta_partition(&meta, "t", 1)->leader, 2);
+}
+END_TEST
+
+START_TEST(wrong_config_creates_nothing)
+{
+    struct create_topics_request_configs config = {SLICE_LITERAL("retention.msec"), SLICE_LITERAL("5")};
+    struct create_topics_request_topics topic = {.name = SLICE_LITERAL("t"), .num_partitions = 1, .replication_factor = 1, .configs = &config,
+                                                 .configs_count = 1};
+    ck_assert_int_eq(create(topic, false).error_code, KAFKA_INVALID_CONFIG);
+    config = (struct create_topics_request_configs){SLICE_LITERAL("retention.ms"), SLICE_NULL};
+    ck_assert_int_eq(create(topic, false).error_code, KAFKA_INVALID_CONFIG);
+    config = (struct create_topics_request_configs){SLICE_LITERAL("retention.ms"), SLICE_LITERAL("5")};
+    ck_assert_int_eq(create(topic, false).error_code, KAFKA_NONE);
+    ck_assert_str_eq(image_configs_get(&image_topic_by_name(&meta.image, topic.name)->configs, "retention.ms"), "5");
+}
+END_TEST
+
+START_TEST(topics_of_one_request_stand_or_fall_alone)
+{
+    struct create_topics_request_topics topics[] = {
+        {.name = SLICE_LITERAL("good"), .num_partitions = 1, .replication_factor = 1},
+        {.name = SLICE_LITERAL("bad"), .num_partitions = 1, .replication_factor = 9},
+        {.name = SLICE_LITERAL("twice"), .num_partitions = 1, .replication_factor = 1},
+        {.name = SLICE_LITERAL("twice"), .num_partitions = 1, .replication_factor = 1},
+    };
+    struct create_topics_request request = {.topics = topics, .topics_count = 4};
+    struct create_topics_response response = {0};
+    topic_create(&meta.control, &request, &response);
+    ck_assert_int_eq(response.topics[0].error_code, KAFKA_NONE);
+    ck_assert_int_eq(response.topics[1].error_code, KAFKA_INVALID_REPLICATION_FACTOR);
+    ck_assert_int_eq(response.topics[2].error_code, KAFKA_INVALID_REQUEST);
+    ck_assert_int_eq(response.topics[3].error_code, KAFKA_INVALID_REQUEST);
+    meta_commit(&meta);
+    ck_assert_uint_eq(map_count(&meta.image.topics), 1);
+}
+END_TEST
+
+static struct delete_topics_response_responses delete_by(struct slice name, struct uuid id)
+{
+    struct delete_topics_request_topics topic = {name, id};
+    struct delete_topics_request request = {.topics = &topic, .topics_count = 1};
+    struct delete_topics_response response = {0};
+    topic_delete(&meta.control, 6, &request, &response);
+    struct delete_topics_response_responses result = response.responses[0];
+    meta_commit(&meta);
+    return result;
+}
+
+START_TEST(d_resurrect_a_new_topic_of_the_same_name_has_another_id)
+{
+    create_plain("t", 1, 1);
+    struct uuid first = image_topic_by_name(&meta.image, SLICE_LITERAL("t"))->id;
+    ck_assert_int_eq(delete_by(SLICE_NULL, first).error_code, KAFKA_NONE);
+    ck_assert_ptr_null(image_topic_by_id(&meta.image, first));
+    create_plain("t", 1, 1);
+    ck_assert(!uuid_equal(image_topic_by_name(&meta.image, SLICE_LITERAL("t"))->id, first));
+    ck_assert_int_eq(delete_by(SLICE_NULL, first).error_code, KAFKA_UNKNOWN_TOPIC_ID);
+    ck_assert_int_eq(delete_by(SLICE_LITERAL("nope"), UUID_ZERO).error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    ck_assert_int_eq(delete_by(SLICE_LITERAL("t"), first).error_code, KAFKA_INVALID_REQUEST);
+    meta.settings.is_topic_deletion_enabled = false;
+    ck_assert_int_eq(delete_by(SLICE_LITERAL("t"), UUID_ZERO).error_code, KAFKA_TOPIC_DELETION_DISABLED);
+    meta.settings.is_topic_deletion_enabled = true;
+    ck_assert_int_eq(delete_by(SLICE_LITERAL("t"), UUID_ZERO).error_code, KAFKA_NONE);
+}
+END_TEST
+
+static int16_t grow(const char *name, int32_t count, int32_t *by_hand)
+{
+    struct create_partitions_request_assignments assignment = {by_hand, 2};
+    struct create_partitions_request_topics topic = {.name = slice_str(name), .count = count, .assignments = by_hand ? &assignment : NULL,
+                                                     .assignments_count = by_hand != NULL};
+    struct create_partitions_request request = {.topics = &topic, .topics_count = 1};
+    struct create_partitions_response response = {0};
+    topic_create_partitions(&meta.control, &request, &response);
+    int16_t error = response.results[0].error_code;
+    meta_commit(&meta);
+    return error;
+}
+
+START_TEST(topics_grow)
+{
+    int32_t by_hand[] = {2, 1};
+    create_plain("t", 2, 2);
+    ck_assert_int_eq(grow("t", 2, NULL), KAFKA_INVALID_PARTITIONS);
+    ck_assert_int_eq(grow("t", 1, NULL), KAFKA_INVALID_PARTITIONS);
+    ck_assert_int_eq(grow("nope", 5, NULL), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    ck_assert_int_eq(grow("t", 5, NULL), KAFKA_NONE);
+    ck_assert_int_eq(grow("t", 7, by_hand), KAFKA_INVALID_REPLICA_ASSIGNMENT);
+    ck_assert_int_eq(grow("t", 6, by_hand), KAFKA_NONE);
+    ck_assert_int_eq(image_topic_by_name(&meta.image, SLICE_LITERAL("t"))->partition_count, 6);
+    ck_assert_int_eq(meta_partition(&meta, "t", 5)->leader, 2);
+    ck_assert_uint_eq(meta_partition(&meta, "t", 4)->replica_count, 2);
+}
+END_TEST
+
+START_TEST(placement_spreads_leaders_and_followers)
+{
+    teardown();
+    meta_init(&meta, 9);
+    meta_start_brokers(&meta, 5);
+    create_plain("t", 100, 3);
+    int leads[5] = {0}, holds[5] = {0}, follows_0[5] = {0};
+    for (int32_t i = 0; i < 100; i++) {
+        const struct image_partition *p = meta_partition(&meta, "t", i);
+        leads[p->leader]++;
+        for (int r = 0; r < 3; r++) holds[image_replicas(p).ids[r]]++;
+        if (p->leader == 0) follows_0[image_replicas(p).ids[1]]++;
+    }
+    for (int id = 0; id < 5; id++) {
+        ck_assert_int_eq(leads[id], 20);
+        ck_assert(holds[id] >= 55 && holds[id] <= 65);
+        ck_assert_msg(id == 0 || follows_0[id] == 5, "whoever follows 0 takes over its share");
+    }
+}
+END_TEST
+
+START_TEST(placement_uses_every_rack_and_fenced_brokers_last)
+{
+    struct prng prng;
+    struct placement placement;
+    prng_init(&prng, 4);
+    const char *const racks[] = {"a", "a", "b"};
+    for (int32_t id = 0; id < 3; id++) {
+        struct image_broker *broker = image_broker_get(&meta.image, id);
+        mem_free(broker->rack);
+        broker->rack = mem_strdup(racks[id]);
+    }
+    placement_init(&placement, &meta.image, &prng);
+    for (uint32_t n = 0; n < 30; n++) {
+        int32_t replicas[2];
+        placement_next(&placement, n, 2, replicas);
+        ck_assert_msg((replicas[0] == 2) != (replicas[1] == 2), "one in each rack");
+    }
+    placement_deinit(&placement);
+    meta_fence(&meta, 1);
+    placement_init(&placement, &meta.image, &prng);
+    for (uint32_t n = 0; n < 30; n++) {
+        int32_t replicas[3];
+        placement_next(&placement, n, 3, replicas);
+        ck_assert_int_eq(replicas[2], 1);
+    }
+    placement_deinit(&placement);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("topic_control");
+    TCase *tests = tcase_create("topic_control");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, creates_with_defaults_and_says_what_it_made);
+    tcase_add_test(tests, refuses_what_kafka_refuses);
+    tcase_add_test(tests, assignment_by_hand_is_checked);
+    tcase_add_test(tests, wrong_config_creates_nothing);
+    tcase_add_test(tests, topics_of_one_request_stand_or_fall_alone);
+    tcase_add_test(tests, d_resurrect_a_new_topic_of_the_same_name_has_another_id);
+    tcase_add_test(tests, topics_grow);
+    tcase_add_test(tests, placement_spreads_leaders_and_followers);
+    tcase_add_test(tests, placement_uses_every_rack_and_fenced_brokers_last);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? 1 : 0;
+}
