@@ -7,6 +7,8 @@
 #include "proto/codec.h"
 #include "proto/pb.h"
 
+#include <stdlib.h>
+
 /* The operation's message: the forwarding and what is in it. */
 struct forwarded {
     const Skiff__ForwardRequest *request;
@@ -170,12 +172,19 @@ static void describe_replica(const struct controller_node *node, const struct ra
     state->last_caught_up_timestamp = peer->last_caught_up_us == INT64_MIN ? -1 : wall_ms - (now_us - peer->last_caught_up_us) / 1000;
 }
 
+static int compare_peers(const void *a, const void *b)
+{
+    const struct raft_peer_status *x = a, *y = b;
+    return (x->member.id > y->member.id) - (x->member.id < y->member.id);
+}
+
 static void describe_replicas(struct operation *operation, struct describe_quorum_response_partitions *partition)
 {
     const struct controller_node *node = operation->controller;
     size_t count = raft_node_peers_status(node->raft, NULL, 0);
     struct raft_peer_status *peers = arena_calloc(&operation->arena, count, sizeof *peers);
     count = raft_node_peers_status(node->raft, peers, count);
+    qsort(peers, count, sizeof *peers, compare_peers);
     partition->current_voters = arena_calloc(&operation->arena, count, sizeof *partition->current_voters);
     partition->observers = arena_calloc(&operation->arena, count, sizeof *partition->observers);
     for (size_t i = 0; i < count; i++) {
