@@ -30,11 +30,12 @@ static enum err write_meta(struct log_dir *dir)
     return err;
 }
 
+/* Written with the first broker epoch, when the cluster's id is known. */
 static enum err begin_identity(struct log_dir *dir, int32_t node_id)
 {
     dir->meta = (struct log_dir_meta){.node_id = node_id, .broker_epoch = -1};
     draw_directory_id(dir->env, &dir->meta.directory_id);
-    return write_meta(dir);
+    return ERR_OK;
 }
 
 /* meta.properties: ours, fresh, or somebody else's. */
@@ -101,6 +102,8 @@ enum err log_dir_open(struct env *env, const char *path, int32_t node_id, struct
     dir->is_online = true;
     list_init(&dir->to_flush);
     list_init(&dir->flushing);
+    list_init(&dir->truncations);
+    list_init(&dir->deletions);
     enum err err = open_steps(dir, node_id, reason, reason_size);
     if (err == ERR_OK) {
         *out = dir;
@@ -114,6 +117,7 @@ enum err log_dir_open(struct env *env, const char *path, int32_t node_id, struct
 void log_dir_destroy(struct log_dir *dir)
 {
     ASSERT(list_is_empty(&dir->to_flush) && list_is_empty(&dir->flushing));
+    ASSERT(list_is_empty(&dir->truncations) && list_is_empty(&dir->deletions));
     mem_free(dir->path);
     mem_free(dir);
 }

@@ -45,10 +45,13 @@ struct log_dir {
 
     struct log_dir_checkpoint checkpoints[LOG_DIR_CHECKPOINTS];
     struct file_replace meta_replace;
-    size_t operations; /* under way: their done() still comes, and needs this memory */
+    bool is_writing_meta;
+
+    struct list truncations; /* struct replica_truncation, under way */
+    struct list deletions;   /* struct replica_deletion, under way */
 };
 
-/* Creates, locks and reads the directory, waiting; a fresh one gets its id and meta.properties here. On an error *reason says what
+/* Creates, locks and reads the directory, waiting; a fresh one gets its id here. On an error *reason says what
  * and what to do. Removes the mark of a clean shutdown (and remembers it). */
 NODISCARD enum err log_dir_open(struct env *env, const char *path, int32_t node_id, struct log_dir **out, char *reason, size_t reason_size);
 void log_dir_destroy(struct log_dir *dir);

@@ -3,6 +3,7 @@
 
 #include "common/checked.h"
 #include "common/mem.h"
+#include "common/mutant.h"
 #include "proto/channel.h"
 #include "proto/codec.h"
 
@@ -249,6 +250,7 @@ static void on_divergence(struct replica *replica, const struct fetch_response_d
     /* KIP-279: no further than where our own log leaves the leader's largest common epoch. */
     plog_epoch_end(replica->log, leader->epoch, &own_epoch, &own_end);
     int64_t target = max_i64(min_i64(own_end, leader->end_offset), p->log_start);
+    if (MUTANT("truncate_to_watermark")) target = p->high_watermark;
     if (target >= p->log_end || replica->truncation) {
         delay(replica);
         return;

@@ -7,28 +7,11 @@
 #include "broker/node/replica_internal.h"
 #include "common/checked.h"
 #include "common/mem.h"
+#include "common/mutant.h"
 
 #include <stdio.h>
 
 static struct replica *replica_to_flush(struct list_node *node) { return CONTAINER_OF(node, struct replica, to_flush); }
-
-/* ---- operations outlive the manager ---- */
-
-bool replica_dir_operation_ended(struct log_dir *dir)
-{
-    ASSERT(dir->operations > 0);
-    dir->operations--;
-    if (dir->manager) return true;
-    if (dir->operations == 0) log_dir_destroy(dir);
-    return false;
-}
-
-void replica_release_dir(struct log_dir *dir)
-{
-    env_timer_clear(dir->env, &dir->stall);
-    dir->manager = NULL;
-    if (dir->operations == 0) log_dir_destroy(dir);
-}
 
 /* ---- failure ---- */
 
@@ -111,23 +94,15 @@ static void end_flush(struct replica_flush *flush, enum err err, int64_t now_us)
     mem_free(flush);
     if (!replica) return;
     replica->flush = NULL;
-    if (err == ERR_OK && has_moved) replica_feed(replica, &event);
+    if (err == ERR_OK && (has_moved || MUTANT("stale_flush_counts"))) replica_feed(replica, &event);
     if (err == ERR_OK && partition_needs_flush(&replica->partition) && !replica->partition.settings->counts_unflushed)
         replica_want_flush(replica);
-}
-
-/* The process ends: the logs are gone. */
-static void drop_flushes(struct log_dir *dir)
-{
-    while (!list_is_empty(&dir->flushing)) mem_free(CONTAINER_OF(list_pop_front(&dir->flushing), struct replica_flush, node));
 }
 
 static void on_commit(struct env_op *op, enum err err, int64_t now_us)
 {
     struct log_dir *dir = CONTAINER_OF(op, struct log_dir, commit);
     dir->is_committing = false;
-    if (!dir->manager) drop_flushes(dir);
-    if (!replica_dir_operation_ended(dir)) return;
     env_timer_clear(dir->env, &dir->stall);
     while (!list_is_empty(&dir->flushing)) end_flush(CONTAINER_OF(list_first(&dir->flushing), struct replica_flush, node), err, now_us);
     if (err != ERR_OK) log_dir_fail(dir, "a flush", err);
@@ -160,7 +135,6 @@ static void start_commit(struct log_dir *dir)
     while (!list_is_empty(&dir->to_flush)) join_round(replica_to_flush(list_first(&dir->to_flush)), &set);
     if (!list_is_empty(&dir->flushing)) {
         dir->is_committing = true;
-        dir->operations++;
         dir->commit = (struct env_op){.done = on_commit};
         env_timer_init(&dir->stall, on_stall);
         env_timer_set(dir->env, &dir->stall, saturating_add_i64(env_now_us(dir->env), dir->manager->options.flush_stall_ms * 1000));
@@ -176,18 +150,14 @@ void replica_start_commits(struct replica_manager *m)
 
 /* ---- truncation and deletion ---- */
 
-struct replica_deletion {
-    struct plog_op op;
-    struct log_dir *dir;
-};
-
 static void on_deleted(struct plog_op *op, enum err err, int64_t now_us)
 {
     (void)now_us;
     struct replica_deletion *deletion = CONTAINER_OF(op, struct replica_deletion, op);
     struct log_dir *dir = deletion->dir;
+    list_remove(&deletion->node);
     mem_free(deletion);
-    if (replica_dir_operation_ended(dir) && err != ERR_OK) log_dir_fail(dir, "deleting a log", err);
+    if (err != ERR_OK) log_dir_fail(dir, "deleting a log", err);
 }
 
 static void delete_log(struct plog *log, struct log_dir *dir)
@@ -195,7 +165,8 @@ static void delete_log(struct plog *log, struct log_dir *dir)
     struct replica_deletion *deletion = mem_alloc(sizeof *deletion);
     deletion->op.done = on_deleted;
     deletion->dir = dir;
-    dir->operations++;
+    deletion->log = log;
+    list_push_back(&dir->deletions, &deletion->node);
     plog_delete(log, &deletion->op);
 }
 
@@ -217,8 +188,8 @@ static void on_truncated(struct plog_op *op, enum err err, int64_t now_us)
     struct log_dir *dir = truncation->dir;
     uint32_t truncations = truncation->truncations;
     struct plog *doomed = truncation->doomed;
+    list_remove(&truncation->node);
     mem_free(truncation);
-    if (!replica_dir_operation_ended(dir)) return;
     if (doomed) delete_log(doomed, dir);
     if (replica) replica->truncation = NULL;
     if (err != ERR_OK) {
@@ -240,7 +211,7 @@ static struct replica_truncation *begin_truncation(struct replica *replica)
     truncation->dir = replica->dir;
     truncation->truncations = replica->partition.truncations + 1;
     replica->truncation = truncation;
-    replica->dir->operations++;
+    list_push_back(&replica->dir->truncations, &truncation->node);
     return truncation;
 }
 
@@ -297,7 +268,7 @@ static void on_checkpoint_written(struct file_replace *replace, enum err err, in
     (void)now_us;
     struct log_dir_checkpoint *checkpoint = CONTAINER_OF(replace, struct log_dir_checkpoint, replace);
     checkpoint->is_under_way = false;
-    if (!replica_dir_operation_ended(checkpoint->dir) || err == ERR_OK) return;
+    if (err == ERR_OK) return;
     checkpoint->hash = 0;
     if (err != ERR_NO_SPACE) log_dir_fail(checkpoint->dir, "writing a checkpoint", err);
 }
@@ -317,7 +288,6 @@ static void write_checkpoint(struct log_dir *dir, size_t which)
         if (err == ERR_OK) {
             checkpoint->hash = hash;
             checkpoint->is_under_way = true;
-            dir->operations++;
         } else if (err != ERR_NO_SPACE) {
             log_dir_fail(dir, "writing a checkpoint", err);
         }
@@ -351,4 +321,25 @@ bool replica_write_checkpoints_wait(struct log_dir *dir)
         writer_deinit(&w);
     }
     return is_written;
+}
+
+void replica_abandon_dir(struct log_dir *dir)
+{
+    struct list_node *node = NULL;
+    env_timer_clear(dir->env, &dir->stall);
+    while ((node = list_pop_front(&dir->flushing)) != NULL) mem_free(CONTAINER_OF(node, struct replica_flush, node));
+    while ((node = list_pop_front(&dir->truncations)) != NULL) {
+        struct replica_truncation *truncation = CONTAINER_OF(node, struct replica_truncation, node);
+        if (truncation->doomed) plog_abandon(truncation->doomed);
+        mem_free(truncation);
+    }
+    while ((node = list_pop_front(&dir->deletions)) != NULL) {
+        struct replica_deletion *deletion = CONTAINER_OF(node, struct replica_deletion, node);
+        plog_abandon(deletion->log);
+        mem_free(deletion);
+    }
+    for (size_t i = 0; i < LOG_DIR_CHECKPOINTS; i++)
+        if (dir->checkpoints[i].is_under_way) file_replace_abandon(&dir->checkpoints[i].replace);
+    if (dir->is_writing_meta) file_replace_abandon(&dir->meta_replace);
+    log_dir_destroy(dir);
 }

@@ -41,10 +41,18 @@ struct replica_flush {
 /* A truncation on its way to the disk; outlives the replica when it must. */
 struct replica_truncation {
     struct plog_op op;
+    struct list_node node;   /* in dir->truncations */
     struct replica *replica; /* NULL: gone meanwhile */
     struct log_dir *dir;
     struct plog *doomed; /* to be deleted afterwards */
     uint32_t truncations;
+};
+
+struct replica_deletion {
+    struct plog_op op;
+    struct list_node node; /* in dir->deletions */
+    struct log_dir *dir;
+    struct plog *log;
 };
 
 /* One partition on this node. */
@@ -171,9 +179,7 @@ void replica_delete_log(struct replica *replica);
 void replica_write_checkpoints(struct replica_manager *manager);
 bool replica_write_checkpoints_wait(struct log_dir *dir);
 void replica_write_epochs(struct replica_manager *manager);
-/* An operation that counted in dir->operations has ended. False: the manager is gone, and so may be the directory. */
-bool replica_dir_operation_ended(struct log_dir *dir);
-/* Frees the directory now, or when what is under way has ended. */
-void replica_release_dir(struct log_dir *dir);
+/* Frees the directory; what is under way will never end (replica_manager_destroy). */
+void replica_abandon_dir(struct log_dir *dir);
 
 #endif

@@ -510,8 +510,7 @@ static void destroy_replica(struct replica *replica)
     LIST_FOR_EACH (&replica->partition.produce.waiters, node) list_remove(node);
     cancel_proposal(replica);
     replica_forget_flush(replica);
-    if (replica->truncation) replica->truncation->replica = NULL;
-    plog_destroy(replica->log);
+    plog_abandon(replica->log);
     free_replica(replica);
 }
 
@@ -541,7 +540,7 @@ void replica_manager_destroy(struct replica_manager *m)
     replica_drop_orphans(m);
     fetch_session_cache_deinit(&m->sessions);
     env_cancel_turn_end(m->env, &m->turn_end);
-    for (size_t i = 0; i < m->dir_count; i++) replica_release_dir(m->dirs[i]);
+    for (size_t i = 0; i < m->dir_count; i++) replica_abandon_dir(m->dirs[i]);
     plog_shared_deinit(&m->logs);
     map_deinit(&m->replicas);
     map_deinit(&m->orphans);

@@ -63,7 +63,7 @@ void replica_manager_apply_all(struct replica_manager *manager);
 /* Answers all who wait with NOT_LEADER_OR_FOLLOWER; leads and follows nothing any more. Then flushes, writes checkpoints and the
  * mark of a clean shutdown, waiting for the disk. False: something could not be written, and the next start recovers. */
 bool replica_manager_close(struct replica_manager *manager);
-/* Also without close: then as if the process had been killed. Requests under way are dropped. */
+/* The process ends: nothing that is under way will complete, and requests are dropped. Without close: as if it had been killed. */
 void replica_manager_destroy(struct replica_manager *manager);
 
 /* ---- produce ------------------------------------------------------------------------------------------------------- */

@@ -199,7 +199,7 @@ void replica_drop_orphans(struct replica_manager *m)
     while (!list_is_empty(&m->orphan_list)) {
         struct orphan *orphan = CONTAINER_OF(list_first(&m->orphan_list), struct orphan, node);
         unlink_orphan(m, orphan);
-        plog_destroy(orphan->log);
+        plog_abandon(orphan->log);
         mem_free(orphan);
     }
 }
@@ -251,7 +251,7 @@ static void write_epoch_in(struct log_dir *dir, int64_t broker_epoch, const char
     enum err err = file_replace_start(&dir->meta_replace, m->env, dir->path, CHECKPOINT_META, writer_slice(&w));
     writer_deinit(&w);
     if (err == ERR_OK) {
-        dir->operations++;
+        dir->is_writing_meta = true;
         m->epoch_write.pending++;
     } else {
         log_dir_fail(dir, "writing " CHECKPOINT_META, err);
@@ -263,7 +263,7 @@ static void on_epoch_written(struct file_replace *replace, enum err err, int64_t
 {
     struct log_dir *dir = CONTAINER_OF(replace, struct log_dir, meta_replace);
     struct replica_manager *m = dir->manager;
-    if (!replica_dir_operation_ended(dir)) return;
+    dir->is_writing_meta = false;
     if (err != ERR_OK) {
         m->epoch_write.err = err;
         log_dir_fail(dir, "writing " CHECKPOINT_META, err);

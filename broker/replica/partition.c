@@ -40,6 +40,7 @@
 
 #include "common/checked.h"
 #include "common/mem.h"
+#include "common/mutant.h"
 
 #define PROPOSE_AGAIN_US 500000 /* after a refusal: about the time that metadata needs to catch up, far below replica lag */
 
@@ -64,7 +65,10 @@ isr_set partition_maximal_isr(const struct partition *p)
     return isr_maximal(p->isr, p->proposal_state == PROPOSAL_NONE ? 0 : p->proposal.isr);
 }
 
-int64_t partition_held_end(const struct partition *p) { return p->settings->counts_unflushed ? p->log_end : p->durable_end; }
+int64_t partition_held_end(const struct partition *p)
+{
+    return p->settings->counts_unflushed || MUTANT("hw_ignores_own_flush") ? p->log_end : p->durable_end;
+}
 
 bool partition_needs_flush(const struct partition *p)
 {
@@ -74,7 +78,7 @@ bool partition_needs_flush(const struct partition *p)
 bool partition_can_fetch(const struct partition *p)
 {
     if (p->role != PARTITION_FOLLOWER) return false;
-    return p->settings->counts_unflushed || !partition_needs_flush(p);
+    return p->settings->counts_unflushed || !partition_needs_flush(p) || MUTANT("fetch_before_flush");
 }
 
 static int32_t effective_minimum(const struct partition *p) { return isr_effective_minimum(p->min_insync, p->replica_count); }
@@ -123,7 +127,7 @@ static void advance_watermark(struct partition *p, struct partition_actions *act
         .ends = ends,
         .count = p->replica_count,
         .committed = p->isr,
-        .proposed = p->proposal_state == PROPOSAL_NONE ? 0 : p->proposal.isr,
+        .proposed = p->proposal_state == PROPOSAL_NONE || MUTANT("hw_of_committed_isr") ? 0 : p->proposal.isr,
         .min_insync = p->min_insync,
         .high_watermark = p->high_watermark,
     };
@@ -150,6 +154,7 @@ static void propose(struct partition *p, isr_set isr, struct partition_actions *
     ASSERT(isr_has(isr, p->local));
     p->proposal = (struct isr_proposal){.leader_epoch = p->leader_epoch, .partition_epoch = p->partition_epoch, .isr = isr};
     p->proposal_state = PROPOSAL_SENT;
+    if (isr_contains(p->isr, isr) && MUTANT("isr_shrink_without_cas")) p->isr = isr;
     actions->propose = true;
     actions->proposal = p->proposal;
 }
@@ -158,7 +163,8 @@ static bool may_join(const struct partition *p, size_t i)
 {
     const struct partition_replica *replica = &p->replicas[i];
     if (isr_has(p->isr, i) || i == p->local) return false;
-    if (!replica->is_eligible || replica->fetched_epoch != replica->broker_epoch) return false;
+    if (!replica->is_eligible) return false;
+    if (replica->fetched_epoch != replica->broker_epoch && !MUTANT("join_of_old_incarnation")) return false;
     /* Both: the watermark may still lie before the epoch's start, and a replica without the earlier epoch's end could then be
      * elected without it. */
     return replica->end_offset >= p->high_watermark && replica->end_offset >= p->epoch_start;
@@ -203,6 +209,7 @@ static void commit_isr(struct partition *p, isr_set isr, int32_t partition_epoch
 
 static void leave_office(struct partition *p, enum kafka_error error, struct partition_actions *actions)
 {
+    if (MUTANT("fenced_leader_acks")) purgatory_complete(&p->produce, INT64_MAX, &actions->completed);
     purgatory_fail(&p->produce, error, &actions->completed);
     p->proposal_state = PROPOSAL_NONE;
     p->propose_after_us = 0;
@@ -343,7 +350,7 @@ static void on_appended(struct partition *p, const struct partition_event *event
 static void on_flushed(struct partition *p, const struct partition_event *event, struct partition_actions *actions)
 {
     /* The log was cut since: what the flush wrote is not what lies there now. */
-    if (event->log.truncations != p->truncations) return;
+    if (event->log.truncations != p->truncations && !MUTANT("stale_flush_counts")) return;
     p->is_truncation_durable = true;
     p->durable_end = max_i64(p->durable_end, min_i64(event->log.offset, p->log_end));
     if (p->role == PARTITION_LEADER) advance_watermark(p, actions);
