@@ -9,8 +9,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-build=$here/../build/release
-dir=${SKIFF_CLUSTER_DIR:-$here/../build/local-cluster}
+build=${here%/*}/build/release
+dir=${SKIFF_CLUSTER_DIR:-${here%/*}/build/local-cluster}
 lines=200000 rate=10000
 while (($#)); do
   case $1 in

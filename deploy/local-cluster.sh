@@ -114,7 +114,6 @@ pid_of() { # NODE
   [[ $line == *"$dir/$1/server.properties"* || $line == *local-cluster* ]] && echo "$pid"
   return 0
 }
-is_paused() { [[ $(cut -d' ' -f3 <(sed 's/(.*)/x/' "/proc/$1/stat" 2>/dev/null)) == T ]]; }
 
 # A node outlives this script: it must not hold the caller's pipes open.
 close_inherited_files() {
@@ -134,7 +133,10 @@ launch() { # NODE
   echo $! >"$dir/$1/pid"
 }
 
-is_alive() { [[ -n $(cat "/proc/$1/cmdline" 2>/dev/null | tr -d '\0') ]]; } # a zombie has no command line
+
+# R, S, T (stopped), Z (ended, its files are closed) ...; nothing when there is no such process.
+state_of() { sed 's/.*) \(.\).*/\1/' "/proc/$1/stat" 2>/dev/null; } # PID
+is_alive() { [[ $(state_of "$1") == [^ZX] ]]; }
 
 await_exit() { # PID SECONDS
   local deadline=$((SECONDS + $2))
@@ -229,7 +231,7 @@ command_signal() { # SIGNAL
 role_of() { # NODE PID
   local answer
   [[ -n $2 ]] || { echo down; return; }
-  is_paused "$2" && { echo paused; return; }
+  [[ $(state_of "$2") == T ]] && { echo paused; return; }
   answer=$("$probe" quorum "$(client_address "$1")" 2>/dev/null) || { echo unknown; return; }
   if [[ $answer == "leader=$1 "* ]]; then echo leader; else echo follower; fi
 }

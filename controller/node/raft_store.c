@@ -3,6 +3,7 @@
 #include "common/assert.h"
 #include "common/checked.h"
 #include "common/mem.h"
+#include "common/mutant.h"
 #include "controller/node/raft_store_log.h"
 #include "controller/node/raft_store_snapshot.h"
 #include "controller/node/raft_store_state.h"
@@ -172,7 +173,8 @@ static enum err recover(struct raft_store *store, int32_t node_id, struct uuid p
     recovered->identity = store->state.identity;
     if (err == ERR_OK) err = check_together(store, recovered);
     if (err == ERR_OK) raise_term(recovered);
-    return err == ERR_OK && !store->state.identity.is_new ? raft_store_settle(store) : err;
+    bool must_settle = !store->state.identity.is_new && !MUTANT("recovered_without_commit");
+    return err == ERR_OK && must_settle ? raft_store_settle(store) : err;
 }
 
 enum err raft_store_open(struct env *env, const char *directory, int32_t node_id, struct uuid proposed_cluster_id,

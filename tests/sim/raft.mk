@@ -1,7 +1,12 @@
 # Raft clusters in the simulator (tests/sim/programs/raft_sim.c).
 $(B)/tests/sim/programs/raft_sim: $(B)/tests/sim/programs/raft_sim.o $(PURE_ARCHIVES) $(B)/libsim.a
 	$(if $(V),,@echo "  CC $@")
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $< $(call GROUP,$(B)/libsim.a $(PURE_ARCHIVES)) $(LIBS)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) $(SIM_WRAP) -o $@ $< $(call GROUP,$(B)/libsim.a $(PURE_ARCHIVES)) $(LIBS)
 check-sim-raft: $(B)/tests/sim/programs/raft_sim ## Raft under faults, 200 seeds
 	tests/run.sh $<
-.PHONY: check-sim-raft
+RAFT_MUTANTS := vote_before_flush leader_counts_unflushed commit_of_old_term wiped_voter_votes truncate_without_conflict \
+                recovered_without_commit
+check-mutants-raft: ## planted bugs in Raft: each must be found
+	$(MAKE) MODE=mutants CFLAGS=-DSKIFF_MUTANTS build/mutants/tests/sim/programs/raft_sim
+	for m in $(RAFT_MUTANTS); do build/mutants/tests/sim/programs/raft_sim --seeds 1-300 --mutant $$m || exit 1; done
+.PHONY: check-sim-raft check-mutants-raft
