@@ -118,6 +118,14 @@ static inline void bench_begin(struct bench *bench, uint64_t seed)
 
 static inline void bench_start(struct bench *bench) { sim_node_start(bench->node); }
 
+/* The log directory is there before the first log, as the broker sees to it. */
+static inline void bench_make_log_dir(struct bench *bench)
+{
+    const char *root = "/";
+    ck_assert_int_eq(env_mkdir(bench->env, BENCH_DIR), ERR_OK);
+    ck_assert_int_eq(env_commit_wait(bench->env, NULL, 0, &root, 1), ERR_OK);
+}
+
 static inline void bench_create(struct bench *bench)
 {
     bench->log = plog_create(&bench->shared, BENCH_DIR, "topic", 0, BENCH_TOPIC_ID, &bench->config);
@@ -299,6 +307,33 @@ static inline void bench_check_read(struct bench *bench, struct plog_read *read)
     buf_unref(bytes);
 }
 
+/* The first record at or after the time, or, for a negative one, the largest time. */
+static inline enum err bench_find_time(struct bench *bench, int64_t timestamp_ms, struct plog_found_offset *found)
+{
+    for (;;) {
+        enum err err =
+            timestamp_ms < 0 ? plog_find_max_timestamp(bench->log, found) : plog_find_timestamp(bench->log, timestamp_ms, INT64_MAX, found);
+        if (err != ERR_AGAIN) return err;
+        struct bench_op wait = BENCH_OP;
+        plog_fetch_from_disk(bench->env, &wait.disk_read, &found->want);
+        ck_assert(bench_wait(bench, &wait));
+    }
+}
+
+/* The largest timestamp is the model's; a batch below the log start that is still in a file may have a larger one. */
+static inline void bench_check_max_timestamp(struct bench *bench)
+{
+    struct plog_found_offset found;
+    int64_t largest = -1;
+    for (size_t i = 0; i < bench->model.count; i++) {
+        struct record_batch head;
+        ck_assert_int_eq(record_batch_parse(buf_slice(bench->model.batches[i].bytes), &head), ERR_OK);
+        if (bench->model.batches[i].end > bench->model.start) largest = max_i64(largest, head.max_timestamp);
+    }
+    ck_assert_int_eq(bench_find_time(bench, -1, &found), ERR_OK);
+    if (found.offset >= bench->model.start) ck_assert_int_eq(found.timestamp_ms, largest);
+}
+
 /* The whole log, read from start to end, and everything derived from it. */
 static inline void bench_check_all(struct bench *bench)
 {
@@ -327,6 +362,7 @@ static inline void bench_check_all(struct bench *bench)
         last_epoch = model->batches[i].epoch;
     }
     ck_assert_int_eq(plog_last_epoch(bench->log), last_epoch);
+    bench_check_max_timestamp(bench);
     plog_invariants(bench->log);
 }
 

@@ -272,18 +272,6 @@ END_TEST
 
 /* ---- time, epochs -------------------------------------------------------------------------------------------------- */
 
-static enum err find_time(struct bench *bench, int64_t timestamp_ms, struct plog_found_offset *found)
-{
-    for (;;) {
-        enum err err =
-            timestamp_ms < 0 ? plog_find_max_timestamp(bench->log, found) : plog_find_timestamp(bench->log, timestamp_ms, INT64_MAX, found);
-        if (err != ERR_AGAIN) return err;
-        struct bench_op wait = BENCH_OP;
-        plog_fetch_from_disk(bench->env, &wait.disk_read, &found->want);
-        ck_assert(bench_wait(bench, &wait));
-    }
-}
-
 START_TEST(offsets_are_found_by_time)
 {
     struct bench bench;
@@ -299,7 +287,7 @@ START_TEST(offsets_are_found_by_time)
     for (int64_t time_ms = 0; time_ms < 6000; time_ms += 7) {
         int64_t batch = time_ms / 100 + (time_ms % 100 > 9), record = time_ms % 100 > 9 ? 0 : time_ms % 100;
         if (batch == 30) batch = 31, record = 0;
-        ck_assert_int_eq(find_time(&bench, time_ms, &found), ERR_OK);
+        ck_assert_int_eq(bench_find_time(&bench, time_ms, &found), ERR_OK);
         if (batch == 60) {
             ck_assert_int_eq(found.offset, -1);
             continue;
@@ -307,7 +295,7 @@ START_TEST(offsets_are_found_by_time)
         ck_assert_int_eq(found.offset, 10 * batch + record);
         ck_assert_int_eq(found.leader_epoch, batch / 20);
     }
-    ck_assert_int_eq(find_time(&bench, -1, &found), ERR_OK);
+    ck_assert_int_eq(bench_find_time(&bench, -1, &found), ERR_OK);
     ck_assert_int_eq(found.offset, 599);
     ck_assert_int_eq(found.timestamp_ms, 5909);
     bench_end(&bench);
