@@ -213,10 +213,10 @@ static enum err scan_segment(struct recovery *recovery, struct segment *segment,
     struct segment_cursor cursor;
     int64_t file_size = segment->size;
     enum err err = ERR_OK;
+    segment_cursor_init(&cursor, segment, SEGMENT_CHUNK_SCAN, true);
     segment->size = 0;
     segment_index_deinit(&segment->index);
     segment->is_index_loaded = true;
-    segment_cursor_init(&cursor, segment, SEGMENT_CHUNK_SCAN, true);
     while (!err && segment->size < file_size) {
         struct record_batch head;
         size_t size = 0;

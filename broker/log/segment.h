@@ -85,8 +85,8 @@ struct segment_cursor {
     bool may_wait;          /* start-up and truncation; else ERR_AGAIN and *want */
     struct plog_want *want; /* with !may_wait */
     size_t want_size;       /* how much to ask for: the caller's guess of what it will need */
-    uint8_t *chunk;
-    size_t chunk_capacity, chunk_size;
+    struct buf *chunk; /* NULL before the first read */
+    size_t chunk_capacity;
     int64_t chunk_at;
 };
 void segment_cursor_init(struct segment_cursor *cursor, struct segment *segment, size_t chunk_capacity, bool may_wait);

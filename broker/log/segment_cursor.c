@@ -2,7 +2,6 @@
 #include "broker/log/segment.h"
 #include "common/assert.h"
 #include "common/checked.h"
-#include "common/mem.h"
 
 void segment_cursor_init(struct segment_cursor *cursor, struct segment *segment, size_t chunk_capacity, bool may_wait)
 {
@@ -13,7 +12,7 @@ void segment_cursor_init(struct segment_cursor *cursor, struct segment *segment,
 
 void segment_cursor_deinit(struct segment_cursor *cursor)
 {
-    mem_free(cursor->chunk);
+    buf_unref(cursor->chunk);
     cursor->chunk = NULL;
 }
 
@@ -24,11 +23,11 @@ static enum err fill(struct segment_cursor *cursor, int64_t position)
     bool is_created = false;
     enum err err = segment_open(cursor->segment, false, &is_created, &file);
     if (err) return err;
-    if (!cursor->chunk) cursor->chunk = mem_alloc(cursor->chunk_capacity);
+    if (!cursor->chunk) cursor->chunk = buf_create(cursor->chunk_capacity);
     cursor->chunk_at = position;
-    cursor->chunk_size = 0;
-    if (cursor->may_wait) return env_pread_wait(env, file, cursor->chunk, cursor->chunk_capacity, position, &cursor->chunk_size);
-    err = env_pread_now(env, file, cursor->chunk, cursor->chunk_capacity, position, &cursor->chunk_size);
+    cursor->chunk->size = 0;
+    if (cursor->may_wait) return env_pread_wait(env, file, cursor->chunk->data, cursor->chunk_capacity, position, &cursor->chunk->size);
+    err = env_pread_now(env, file, cursor->chunk->data, cursor->chunk_capacity, position, &cursor->chunk->size);
     if (err == ERR_AGAIN) {
         ASSERT(cursor->want != NULL && cursor->want->file == NULL);
         size_t size = max_size(cursor->want_size, cursor->chunk_capacity);
@@ -40,16 +39,13 @@ static enum err fill(struct segment_cursor *cursor, int64_t position)
 enum err segment_cursor_bytes(struct segment_cursor *cursor, int64_t position, size_t size, struct slice *bytes)
 {
     ASSERT(size <= cursor->chunk_capacity && position >= 0);
-    int64_t chunk_end = cursor->chunk_at + (int64_t)cursor->chunk_size;
-    if (!cursor->chunk || position < cursor->chunk_at || position + (int64_t)size > chunk_end) {
+    int64_t chunk_end = cursor->chunk ? cursor->chunk_at + (int64_t)cursor->chunk->size : 0;
+    if (position < cursor->chunk_at || position + (int64_t)size > chunk_end) {
         enum err err = fill(cursor, position);
-        if (err) {
-            cursor->chunk_size = 0;
-            return err;
-        }
-        if (cursor->chunk_size < size) return ERR_NOT_FOUND;
+        if (err) return err;
+        if (cursor->chunk->size < size) return ERR_NOT_FOUND;
     }
-    *bytes = slice_make(cursor->chunk + (position - cursor->chunk_at), size);
+    *bytes = slice_make(cursor->chunk->data + (position - cursor->chunk_at), size);
     return ERR_OK;
 }
 

@@ -11,6 +11,12 @@
 #include <check.h>
 #include <stdio.h>
 
+/* ck_assert() writes a note to a pipe each time, which is most of the time of a test that checks millions of things. */
+#define CHECK(condition)                                                                                                                   \
+    do {                                                                                                                                   \
+        if (!(condition)) ck_abort_msg("%s", #condition);                                                                                  \
+    } while (0)
+
 #define BENCH_DIR      "/data"
 #define BENCH_NAME     "topic-0"
 #define BENCH_TOPIC_ID ((struct uuid){{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}})
@@ -31,13 +37,13 @@ struct model {
 static inline void model_push(struct model *model, struct slice bytes)
 {
     struct record_batch head;
-    ck_assert_int_eq(record_batch_parse(bytes, &head), ERR_OK);
-    ck_assert(record_batch_is_crc_valid(&head));
+    CHECK(record_batch_parse(bytes, &head) == ERR_OK);
+    CHECK(record_batch_is_crc_valid(&head));
     if (model->count == model->capacity) {
         model->capacity = model->capacity ? 2 * model->capacity : 16;
         model->batches = mem_realloc(model->batches, model->capacity, sizeof *model->batches);
     }
-    ck_assert_int_eq(head.base_offset, model->end);
+    CHECK(head.base_offset == model->end);
     model->end = record_batch_next_offset(&head);
     model->batches[model->count++] =
         (struct model_batch){.base = head.base_offset, .end = model->end, .epoch = head.partition_leader_epoch, .bytes = buf_copy(bytes)};
@@ -122,8 +128,8 @@ static inline void bench_start(struct bench *bench) { sim_node_start(bench->node
 static inline void bench_make_log_dir(struct bench *bench)
 {
     const char *root = "/";
-    ck_assert_int_eq(env_mkdir(bench->env, BENCH_DIR), ERR_OK);
-    ck_assert_int_eq(env_commit_wait(bench->env, NULL, 0, &root, 1), ERR_OK);
+    CHECK(env_mkdir(bench->env, BENCH_DIR) == ERR_OK);
+    CHECK(env_commit_wait(bench->env, NULL, 0, &root, 1) == ERR_OK);
 }
 
 static inline void bench_create(struct bench *bench)
@@ -216,7 +222,7 @@ static inline struct buf *make_batch(const struct batch_wish *wish)
     struct record_batch_spec spec;
     struct record_batch_builder builder;
     uint8_t value[4096];
-    ck_assert(wish->value_bytes <= sizeof value && wish->records > 0);
+    CHECK(wish->value_bytes <= sizeof value && wish->records > 0);
     record_batch_spec_init(&spec);
     spec.base_offset = wish->base_offset;
     spec.partition_leader_epoch = wish->epoch;
@@ -244,7 +250,7 @@ static inline enum plog_verdict bench_append(struct bench *bench, const struct b
 {
     struct plog_batch batch = wish_batch(wish);
     enum err err = plog_append_leader(bench->log, &batch, 1, wish->epoch);
-    ck_assert(!err == (batch.verdict != PLOG_FAILED));
+    CHECK(!err == (batch.verdict != PLOG_FAILED));
     if (batch.verdict == PLOG_APPENDED) model_push(&bench->model, buf_slice(batch.buf));
     buf_unref(batch.buf);
     return batch.verdict;
@@ -260,8 +266,8 @@ static inline enum err bench_read(struct bench *bench, struct plog_read *read)
         if (err != ERR_AGAIN) return err;
         struct bench_op wait = BENCH_OP;
         plog_fetch_from_disk(bench->env, &wait.disk_read, &read->want);
-        ck_assert(bench_wait(bench, &wait));
-        ck_assert_int_eq(wait.err, ERR_OK);
+        CHECK(bench_wait(bench, &wait));
+        CHECK(wait.err == ERR_OK);
     }
 }
 
@@ -271,15 +277,15 @@ static inline struct buf *bench_bytes(struct bench *bench, const struct plog_rea
     for (size_t i = 0; i < read->piece_count; i++) {
         const struct env_piece *piece = &read->pieces[i];
         size_t got = (size_t)piece->length;
-        ck_assert(all->size + got <= all->capacity);
+        CHECK(all->size + got <= all->capacity);
         if (piece->buf)
             memcpy(all->data + all->size, piece->buf->data + piece->position, got);
         else
-            ck_assert_int_eq(env_pread_wait(bench->env, piece->file, all->data + all->size, got, piece->position, &got), ERR_OK);
-        ck_assert_int_eq((int64_t)got, piece->length);
+            CHECK(env_pread_wait(bench->env, piece->file, all->data + all->size, got, piece->position, &got) == ERR_OK);
+        CHECK((int64_t)got == piece->length);
         all->size += got;
     }
-    ck_assert_int_eq((int64_t)all->size, read->bytes);
+    CHECK((int64_t)all->size == read->bytes);
     return all;
 }
 
@@ -292,18 +298,18 @@ static inline void bench_check_read(struct bench *bench, struct plog_read *read)
     int64_t limit = read->offset < read->file_limit && !read->is_in_memory ? min_i64(read->limit, read->file_limit) : read->limit;
     int64_t next = read->offset;
     for (; at < bytes->size; i++) {
-        ck_assert(i < model->count);
+        CHECK(i < model->count);
         const struct buf *want = model->batches[i].bytes;
-        ck_assert(bytes->size - at >= want->size && memcmp(bytes->data + at, want->data, want->size) == 0);
-        ck_assert_int_le(model->batches[i].end, limit);
+        CHECK(bytes->size - at >= want->size && memcmp(bytes->data + at, want->data, want->size) == 0);
+        CHECK(model->batches[i].end <= limit);
         at += want->size;
         next = model->batches[i].end;
     }
-    ck_assert_int_eq(next, read->next_offset);
+    CHECK(next == read->next_offset);
     bool has_first = i < model->count && at == 0 && model->batches[i].end <= limit;
-    if (has_first) ck_assert(!read->is_first_whole && (int64_t)model->batches[i].bytes->size > read->bytes_max);
-    if (read->bytes > read->bytes_max) ck_assert(read->is_first_whole && model->batches[i - 1].base <= read->offset);
-    for (size_t p = 0; p < read->piece_count; p++) ck_assert(!read->pieces[p].file || read->next_offset <= read->file_limit);
+    if (has_first) CHECK(!read->is_first_whole && (int64_t)model->batches[i].bytes->size > read->bytes_max);
+    if (read->bytes > read->bytes_max) CHECK(read->is_first_whole && model->batches[i - 1].base <= read->offset);
+    for (size_t p = 0; p < read->piece_count; p++) CHECK(!read->pieces[p].file || read->next_offset <= read->file_limit);
     buf_unref(bytes);
 }
 
@@ -316,7 +322,7 @@ static inline enum err bench_find_time(struct bench *bench, int64_t timestamp_ms
         if (err != ERR_AGAIN) return err;
         struct bench_op wait = BENCH_OP;
         plog_fetch_from_disk(bench->env, &wait.disk_read, &found->want);
-        ck_assert(bench_wait(bench, &wait));
+        CHECK(bench_wait(bench, &wait));
     }
 }
 
@@ -327,19 +333,19 @@ static inline void bench_check_max_timestamp(struct bench *bench)
     int64_t largest = -1;
     for (size_t i = 0; i < bench->model.count; i++) {
         struct record_batch head;
-        ck_assert_int_eq(record_batch_parse(buf_slice(bench->model.batches[i].bytes), &head), ERR_OK);
+        CHECK(record_batch_parse(buf_slice(bench->model.batches[i].bytes), &head) == ERR_OK);
         if (bench->model.batches[i].end > bench->model.start) largest = max_i64(largest, head.max_timestamp);
     }
-    ck_assert_int_eq(bench_find_time(bench, -1, &found), ERR_OK);
-    if (found.offset >= bench->model.start) ck_assert_int_eq(found.timestamp_ms, largest);
+    CHECK(bench_find_time(bench, -1, &found) == ERR_OK);
+    if (found.offset >= bench->model.start) CHECK(found.timestamp_ms == largest);
 }
 
 /* The whole log, read from start to end, and everything derived from it. */
 static inline void bench_check_all(struct bench *bench)
 {
     const struct model *model = &bench->model;
-    ck_assert_int_eq(plog_start(bench->log), model->start);
-    ck_assert_int_eq(plog_end(bench->log), model->end);
+    CHECK(plog_start(bench->log) == model->start);
+    CHECK(plog_end(bench->log) == model->end);
     for (int in_memory = 0; in_memory < 2; in_memory++) {
         struct plog_read read = {.offset = model->start,
                                  .limit = INT64_MAX,
@@ -348,8 +354,8 @@ static inline void bench_check_all(struct bench *bench)
                                  .is_first_whole = true,
                                  .is_in_memory = in_memory};
         while (read.offset < model->end) {
-            ck_assert_int_eq(bench_read(bench, &read), ERR_OK);
-            ck_assert_int_gt(read.next_offset, read.offset);
+            CHECK(bench_read(bench, &read) == ERR_OK);
+            CHECK(read.next_offset > read.offset);
             bench_check_read(bench, &read);
             read.offset = read.next_offset;
             plog_read_release(&read);
@@ -358,10 +364,10 @@ static inline void bench_check_all(struct bench *bench)
     int32_t last_epoch = -1;
     for (size_t i = 0; i < model->count; i++) {
         if (model->batches[i].end <= model->start) continue;
-        ck_assert_int_eq(plog_epoch_at(bench->log, max_i64(model->batches[i].base, model->start)), model->batches[i].epoch);
+        CHECK(plog_epoch_at(bench->log, max_i64(model->batches[i].base, model->start)) == model->batches[i].epoch);
         last_epoch = model->batches[i].epoch;
     }
-    ck_assert_int_eq(plog_last_epoch(bench->log), last_epoch);
+    CHECK(plog_last_epoch(bench->log) == last_epoch);
     bench_check_max_timestamp(bench);
     plog_invariants(bench->log);
 }

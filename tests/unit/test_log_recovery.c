@@ -32,7 +32,7 @@ static void append(struct script *script, int count, int32_t records, size_t val
 {
     struct bench *bench = &script->bench;
     struct plog_batch batches[8];
-    ck_assert(count <= 8);
+    CHECK(count <= 8);
     for (int i = 0; i < count; i++) {
         struct batch_wish wish = {
             .epoch = script->epoch, .records = records, .value_bytes = value_bytes, .timestamp_ms = 1000 + bench->model.end};
@@ -45,10 +45,10 @@ static void append(struct script *script, int count, int32_t records, size_t val
         batches[i] = wish_batch(&wish);
     }
     enum err err = plog_append_leader(bench->log, batches, (size_t)count, script->epoch);
-    ck_assert(err == ERR_OK || err == ERR_IO);
+    CHECK(err == ERR_OK || err == ERR_IO);
     for (int i = 0; i < count; i++) {
         struct record_batch head;
-        ck_assert_int_eq(record_batch_parse(buf_slice(batches[i].buf), &head), ERR_OK);
+        CHECK(record_batch_parse(buf_slice(batches[i].buf), &head) == ERR_OK);
         /* One that failed with the power may be in the file all the same. */
         bool was_stamped = head.base_offset == bench->model.end && head.partition_leader_epoch == script->epoch;
         if (batches[i].verdict == PLOG_APPENDED || (batches[i].verdict == PLOG_FAILED && was_stamped))
@@ -228,8 +228,8 @@ static bool is_beginning_of(struct bench *bench, const struct model *model)
         .offset = plog_start(bench->log), .limit = INT64_MAX, .file_limit = INT64_MAX, .bytes_max = 1 << 20, .is_first_whole = true};
     bool agrees = true;
     while (agrees && read.offset < plog_end(bench->log)) {
-        ck_assert_int_eq(bench_read(bench, &read), ERR_OK);
-        ck_assert_int_gt(read.next_offset, read.offset);
+        CHECK(bench_read(bench, &read) == ERR_OK);
+        CHECK(read.next_offset > read.offset);
         struct buf *bytes = bench_bytes(bench, &read);
         size_t i = model_find(model, read.offset);
         for (size_t at = 0; agrees && at < bytes->size; i++) {
@@ -263,13 +263,13 @@ static void check_producers(struct bench *bench)
     int kept[3] = {0};
     for (size_t i = bench->model.count; i-- > 0;) {
         struct record_batch head;
-        ck_assert_int_eq(record_batch_parse(buf_slice(bench->model.batches[i].bytes), &head), ERR_OK);
+        CHECK(record_batch_parse(buf_slice(bench->model.batches[i].bytes), &head) == ERR_OK);
         if (head.producer_id < 1 || kept[head.producer_id - 1]++ >= 5) continue;
         struct plog_batch retry = {.buf = buf_copy(buf_slice(bench->model.batches[i].bytes))};
         retry.size = retry.buf->size;
-        ck_assert_int_eq(plog_append_leader(bench->log, &retry, 1, 100), ERR_OK);
-        ck_assert_int_eq(retry.verdict, PLOG_DUPLICATE);
-        ck_assert_int_eq(retry.base_offset, head.base_offset);
+        CHECK(plog_append_leader(bench->log, &retry, 1, 100) == ERR_OK);
+        CHECK(retry.verdict == PLOG_DUPLICATE);
+        CHECK(retry.base_offset == head.base_offset);
         buf_unref(retry.buf);
     }
 }
