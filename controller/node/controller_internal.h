@@ -76,11 +76,11 @@ struct controller_node {
     struct heartbeats heartbeats;
     struct locks locks;
     struct list waiting, proposed, committed; /* struct operation */
-    struct list undecided;   /* struct held_request: registrations that wait for evidence, and what came before the office */
+    struct list held; /* struct held_request: what waits for evidence, for other brokers or for the office */
     struct list dials;       /* struct dial */
     struct env_timer session_timer, balance_timer, answer_timer, retry_timer;
     bool is_balance_due; /* balance_timer runs */
-    bool is_pumping;
+    bool is_pumping, is_retrying;
 };
 
 /* controller_node.c */
@@ -116,10 +116,10 @@ void operation_lock_name(struct operation *operation, const char *name);
 enum request_progress controller_on_request(void *user, struct request *request);
 void controller_on_closed(void *user, struct connection *connection);
 void controller_refuse(struct controller_node *node, struct request *request, enum kafka_error error, const char *message);
-/* Registrations that waited for evidence are looked at again. */
-void controller_retry_undecided(struct controller_node *node);
+/* What was held is looked at again. */
+void controller_retry_held(struct controller_node *node);
 /* When the first of them has waited long enough; INT64_MAX: none waits. */
-int64_t controller_undecided_until_us(const struct controller_node *node);
+int64_t controller_held_until_us(const struct controller_node *node);
 uint64_t controller_connection_id(struct controller_node *node, struct request *request);
 
 /* controller_forward.c */

@@ -133,7 +133,7 @@ static void on_leader(void *user, const struct raft_node_leader *leader, int64_t
     if (was_active && (!leader->is_self || is_new_office)) leave_office(node);
     if (is_new_office) take_office(node, now_us);
     /* Those that came early. */
-    controller_retry_undecided(node);
+    controller_retry_held(node);
     publish_leader(node);
 }
 
@@ -162,7 +162,7 @@ static void init_state(struct controller_node *node)
     list_init(&node->waiting);
     list_init(&node->proposed);
     list_init(&node->committed);
-    list_init(&node->undecided);
+    list_init(&node->held);
     list_init(&node->dials);
     env_timer_init(&node->session_timer, sessions_on_timer);
     env_timer_init(&node->balance_timer, sessions_on_balance);
@@ -175,7 +175,7 @@ static void deinit_state(struct controller_node *node)
 {
     node->leader = (struct raft_node_leader){.id = RAFT_NOBODY};
     operations_drop_all(node);
-    controller_retry_undecided(node);
+    controller_retry_held(node);
     sessions_end(node);
     locks_deinit(&node->locks);
     heartbeats_deinit(&node->heartbeats);

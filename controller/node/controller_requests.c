@@ -1,5 +1,6 @@
 /* Requests of brokers to the active controller. */
 #include "common/assert.h"
+#include "common/checked.h"
 #include "common/mem.h"
 #include "controller/metadata/producer_ids.h"
 #include "controller/metadata/replication_control.h"
@@ -7,10 +8,12 @@
 #include "proto/pb.h"
 
 #define EVIDENCE_WAIT_US 500000 /* how long a newcomer waits for evidence about its predecessor before it is told to come again */
+#define LEAVE_WAIT_US 1000000    /* how long a broker that shuts down waits for the others before it is told to go on asking */
 
-/* A registration whose predecessor is being dialed; or any request to a leader that has not applied all of its predecessors' log yet. */
+/* A registration whose predecessor is being dialed; a broker that may leave as soon as the others know; or any request to a leader that
+ * has not applied all of its predecessors' log yet. Each is looked at again when something happens. */
 struct held_request {
-    struct list_node node; /* first: see controller_undecided_until_us() */
+    struct list_node node;
     struct request *request;
     int64_t until_us;
 };
@@ -105,12 +108,12 @@ static void registration_committed(struct operation *operation, int64_t now_us)
 
 static const struct operation_kind REGISTRATION = {"register broker", lock_all_brokers, decide_registration, registration_committed, false};
 
-static void hold(struct controller_node *node, struct request *request)
+static void hold(struct controller_node *node, struct request *request, int64_t wait_us)
 {
     struct held_request *held = mem_alloc(sizeof *held);
     held->request = request;
-    held->until_us = request->received_us + EVIDENCE_WAIT_US;
-    list_push_back(&node->undecided, &held->node);
+    held->until_us = request->received_us + wait_us;
+    list_push_back(&node->held, &held->node);
 }
 
 /* Another incarnation is registered and may be dying: wait for the dial. */
@@ -122,7 +125,7 @@ static bool hold_registration(struct controller_node *node, struct request *requ
     if (!before || is_same || !heartbeats_is_undecided(&node->heartbeats, before, now_us)) return false;
     int64_t waited_us = now_us - request->received_us;
     if (waited_us >= EVIDENCE_WAIT_US || is_predecessor_gone(node, before, message, waited_us)) return false;
-    hold(node, request);
+    hold(node, request, EVIDENCE_WAIT_US);
     sessions_update(node, now_us);
     return true;
 }
@@ -156,11 +159,17 @@ static void heartbeat_committed(struct operation *operation, int64_t now_us)
 {
     struct controller_node *node = operation->controller;
     const struct image_broker *broker = image_broker_get(&node->image, (int32_t)operation->broker_id);
-    if (operation->is_shutdown) heartbeats_on_shutting_down(&node->heartbeats, (int32_t)operation->broker_id, operation->index);
+    if (operation->is_shutdown) {
+        heartbeats_on_shutting_down(&node->heartbeats, (int32_t)operation->broker_id, operation->index);
+        /* The answer comes when the others have applied it. */
+        hold(node, operation->request, LEAVE_WAIT_US);
+        operation->request = NULL;
+    }
     if (broker)
         log_line(env_logger(node->env), LOG_INFO, "controller", "broker %d is %s", broker->id,
                  broker->in_controlled_shutdown ? (broker->fenced ? "shut down" : "shutting down") : broker->fenced ? "fenced" : "unfenced");
     sessions_update(node, now_us);
+    controller_retry_held(node);
 }
 
 static const struct operation_kind HEARTBEAT = {"heartbeat", lock_all_brokers, decide_heartbeat, heartbeat_committed, false};
@@ -177,10 +186,15 @@ static void on_heartbeat(struct operation *operation)
         operations_on_applied(node, now_us);
     }
     enum heartbeat_wish wish = wish_of(node, request);
-    if (wish == HEARTBEAT_NOTHING || wish == HEARTBEAT_STALE)
+    bool may_leave_soon = request->want_shutdown && wish == HEARTBEAT_NOTHING && !broker->fenced;
+    if (may_leave_soon && now_us - operation->request->received_us < LEAVE_WAIT_US) {
+        hold(node, operation->request, LEAVE_WAIT_US);
+        operation_forget(operation);
+    } else if (wish == HEARTBEAT_NOTHING || wish == HEARTBEAT_STALE)
         operation_decide_now(operation);
     else
         operation_submit(operation);
+    controller_retry_held(node);
 }
 
 /* ---- ALTER_PARTITION, ALLOCATE_PRODUCER_IDS -------------------------------------------------------------------------- */
@@ -285,7 +299,7 @@ static void dispatch(struct controller_node *node, struct request *request)
         if (controller_is_active(node))
             start(node, &RPCS[i], request);
         else if (is_elected)
-            hold(node, request); /* it is about to be active */
+            hold(node, request, EVIDENCE_WAIT_US); /* it is about to be active */
         else
             controller_refuse(node, request, KAFKA_NOT_CONTROLLER, "");
         return;
@@ -301,21 +315,25 @@ enum request_progress controller_on_request(void *user, struct request *request)
     return REQUEST_PARKED;
 }
 
-void controller_retry_undecided(struct controller_node *node)
+void controller_retry_held(struct controller_node *node)
 {
+    if (node->is_retrying) return;
+    node->is_retrying = true;
     struct list again;
     list_init(&again);
-    for (struct list_node *each; (each = list_pop_front(&node->undecided));) list_push_back(&again, each);
+    for (struct list_node *each; (each = list_pop_front(&node->held));) list_push_back(&again, each);
     for (struct list_node *each; (each = list_pop_front(&again));) {
         struct held_request *held = CONTAINER_OF(each, struct held_request, node);
         struct request *request = held->request;
         mem_free(held);
         dispatch(node, request);
     }
+    node->is_retrying = false;
 }
 
-int64_t controller_undecided_until_us(const struct controller_node *node)
+int64_t controller_held_until_us(const struct controller_node *node)
 {
-    const struct list_node *first = list_first(&node->undecided);
-    return first ? ((const struct held_request *)(const void *)first)->until_us : INT64_MAX;
+    int64_t until_us = INT64_MAX;
+    LIST_FOR_EACH(&node->held, each) until_us = min_i64(until_us, CONTAINER_OF(each, struct held_request, node)->until_us);
+    return until_us;
 }

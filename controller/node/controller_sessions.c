@@ -36,7 +36,7 @@ static void fence_committed(struct operation *operation, int64_t now_us)
     struct controller_node *node = operation->controller;
     log_line(env_logger(node->env), LOG_WARN, "controller", "broker %d is fenced: it is gone or silent", (int32_t)operation->broker_id);
     sessions_update(node, now_us);
-    controller_retry_undecided(node);
+    controller_retry_held(node);
 }
 
 static const struct operation_kind FENCE = {"fence broker", lock_all_brokers, decide_fence, fence_committed, false};
@@ -79,7 +79,7 @@ static void on_dial_event(void *user, struct env_stream *stream, const struct en
     mem_free(dial);
     heartbeats_on_dialed(&node->heartbeats, broker_id, is_refused, event->now_us);
     sessions_update(node, event->now_us);
-    controller_retry_undecided(node);
+    controller_retry_held(node);
 }
 
 static void dial_broker(struct controller_node *node, int32_t broker_id)
@@ -120,7 +120,7 @@ void sessions_update(struct controller_node *node, int64_t now_us)
     if (!controller_is_active(node)) return;
     for (int32_t id; (id = heartbeats_next_dial(&node->heartbeats, &node->image, now_us)) != NO_BROKER;) dial_broker(node, id);
     fence_lost(node, now_us);
-    int64_t deadline = min_i64(heartbeats_deadline_us(&node->heartbeats, &node->image), controller_undecided_until_us(node));
+    int64_t deadline = min_i64(heartbeats_deadline_us(&node->heartbeats, &node->image), controller_held_until_us(node));
     if (deadline < INT64_MAX) env_timer_set(node->env, &node->session_timer, max_i64(deadline, now_us + UPDATE_AGAIN_US));
     operations_on_applied(node, now_us);
 }
@@ -129,7 +129,7 @@ void sessions_on_timer(struct env_timer *timer, int64_t now_us)
 {
     struct controller_node *node = CONTAINER_OF(timer, struct controller_node, session_timer);
     sessions_update(node, now_us);
-    controller_retry_undecided(node);
+    controller_retry_held(node);
 }
 
 /* ---- preferred leaders ----------------------------------------------------------------------------------------------- */
