@@ -27,7 +27,7 @@ started_by_us=0 began=$SECONDS
 
 cluster() { "$here/local-cluster.sh" "$@" --dir "$dir"; }
 die() { echo "failover-demo: $*" >&2; exit 1; }
-say() { printf '\n== %s\n' "$*"; }
+say() { printf '%s\n== %s\n' "$line_start" "$*"; }
 
 leave() {
   client_abort

@@ -6,6 +6,8 @@
 # client_abort       ends the client, if it runs
 
 client_pid=
+line_start= # on a terminal: over the client's progress line
+[[ ! -t 1 ]] || line_start=$'\r\e[K'
 
 client_start() {
   local bootstrap=$1 topic=$2
@@ -22,7 +24,7 @@ ask() {
     case $line in
       ok) return 0 ;;
       failed) return 1 ;;
-      *) printf '   %s\n' "$line" ;;
+      *) printf '%s   %s\n' "$line_start" "$line" ;;
     esac
   done
   echo "   the client ended during '$*'"

@@ -13,7 +13,7 @@
 
 enum { TIMEOUT_MS = 5000, BATCH_CRC_AT = 17, BATCH_MAGIC_AT = 16, BATCH_LENGTH_AT = 8, BATCH_COUNT_AT = 57 };
 
-enum { CORRUPT_MESSAGE = 2, UNSUPPORTED_VERSION = 35, INVALID_RECORD = 87 };
+enum { CORRUPT_MESSAGE = 2, UNSUPPORTED_VERSION = 35, INVALID_RECORD = 87, NO_ANSWER = -1000 };
 
 struct target {
     const char *address, *topic;
@@ -145,7 +145,7 @@ static bool api_versions_from_the_future(const struct target *t)
     if (!wire_open(&w, t->address, TIMEOUT_MS)) return false;
     struct buf *frame = wire_call(&w, WIRE_API_VERSIONS, 999, true, SLICE_LITERAL(""), &r);
     wire_close(&w);
-    int16_t error = frame ? reader_i16(&r) : 0;
+    int error = frame ? reader_i16(&r) : NO_ANSWER;
     bool lists = frame && reader_i32(&r) > 0;
     buf_unref(frame);
     if (error != UNSUPPORTED_VERSION || !lists) (void)printf("# error %d, versions listed: %d\n", error, lists);
@@ -186,8 +186,6 @@ static void seal_batch(struct writer *w)
     struct slice all = writer_slice(w);
     writer_patch_i32(w, BATCH_CRC_AT, (int32_t)crc32c(slice_make(all.p + BATCH_CRC_AT + 4, all.n - BATCH_CRC_AT - 4)));
 }
-
-enum { NO_ANSWER = -1000 };
 
 /* Produces the records as they are, acks=all; the partition's error, or NO_ANSWER when the connection closes. */
 static int produce(const struct target *t, struct slice records)

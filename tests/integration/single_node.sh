@@ -4,6 +4,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 [[ -z ${SKIFF_SERVER:-} ]] || skip_all "only Skiff starts without a config"
 command -v kcat >/dev/null || skip_all "kcat is not installed"
+getent hosts localhost >/dev/null || skip_all "this machine cannot resolve localhost"
 (exec 3<>/dev/tcp/127.0.0.1/9092) 2>/dev/null && skip_all "port 9092 is in use on this machine"
 
 server_pid=
