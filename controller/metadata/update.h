@@ -8,7 +8,6 @@
 
 #include "common/buf.h"
 #include "common/env.h"
-#include "common/limits.h"
 
 enum metadata_update_type {
     METADATA_UPDATE_SNAPSHOT, /* `bytes`: a snapshot at `index` */
@@ -24,12 +23,13 @@ struct metadata_update {
     int64_t index;
     int32_t leader_id;
     int64_t term;
-    char host[HOST_MAX + 1]; /* the leader's controller listener */
-    uint16_t port;
+    uint16_t port;    /* of the leader's controller listener */
+    const char *host; /* its host; in this allocation, "" without a known leader */
 };
 
-/* Takes over the reference to `bytes` (may be NULL). */
+/* SNAPSHOT or RECORDS. Takes over the reference to `bytes` (may be NULL). */
 struct metadata_update *metadata_update_create(enum metadata_update_type type, struct buf *bytes, int64_t index);
+struct metadata_update *metadata_update_create_leader(int32_t leader_id, int64_t term, const char *host, uint16_t port);
 void metadata_update_destroy(struct metadata_update *update);
 static inline struct metadata_update *metadata_update_of(struct env_message *message)
 {

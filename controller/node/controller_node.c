@@ -22,16 +22,11 @@ static void publish_bytes(struct controller_node *node, enum metadata_update_typ
 static void publish_leader(struct controller_node *node)
 {
     if (!node->config.broker_env) return;
-    struct metadata_update *update = metadata_update_create(METADATA_UPDATE_LEADER, NULL, 0);
-    update->leader_id = node->leader.id;
-    update->term = node->leader.term;
-    for (uint32_t i = 0; i < node->config.raft.voter_count; i++) {
-        const struct raft_node_voter *voter = &node->config.raft.voters[i];
-        if (voter->id != node->leader.id) continue;
-        memcpy(update->host, voter->host, sizeof update->host);
-        update->port = voter->port;
-    }
-    publish(node, update);
+    const struct raft_node_config *raft = &node->config.raft;
+    const struct raft_node_voter *leader = NULL;
+    for (uint32_t i = 0; i < raft->voter_count; i++)
+        if (raft->voters[i].id == node->leader.id) leader = &raft->voters[i];
+    publish(node, metadata_update_create_leader(node->leader.id, node->leader.term, leader ? leader->host : "", leader ? leader->port : 0));
 }
 
 /* ---- Raft's callbacks ------------------------------------------------------------------------------------------------ */
