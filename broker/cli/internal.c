@@ -21,13 +21,23 @@ static void print_api_table(void)
     }
 }
 
+/* A cell of a Markdown table: '|' would end it. */
+static void print_cell(const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '|') putchar('\\');
+        putchar(*text);
+    }
+}
+
 static void print_config_table(void)
 {
     printf("| setting | type | default | values | |\n|---|---|---|---|---|\n");
     for (size_t i = 0; i < CONFIG_COUNT; i++) {
         const struct setting *setting = &config_table[i];
-        printf("| %s | %s | %s | %s | %s%s |\n", setting->name, setting_type_name(setting->type), setting->default_text ? setting->default_text : "",
-               setting->range, setting->use == SETTING_WITHOUT_EFFECT ? "*without effect:* " : "", setting->doc);
+        printf("| %s | %s | %s | ", setting->name, setting_type_name(setting->type), setting->default_text ? setting->default_text : "");
+        print_cell(setting->range);
+        printf(" | %s%s |\n", setting->use == SETTING_WITHOUT_EFFECT ? "*without effect:* " : "", setting->doc);
     }
 }
 
