@@ -160,10 +160,11 @@ static void on_ready(struct env_timer *timer, int64_t now_us)
 
 /* ---- idle and slow ------------------------------------------------------------------------------------------------- */
 
+/* Between nodes a silent connection has a purpose: its end says that the other process is gone. */
 static bool is_idle(const struct connection *connection, int64_t now_us)
 {
     int64_t limit_us = connection->server->limits.idle_timeout_us;
-    return limit_us > 0 && list_is_empty(&connection->requests) && now_us - connection->last_active_us >= limit_us;
+    return limit_us > 0 && !connection->listener->is_protected && list_is_empty(&connection->requests) && now_us - connection->last_active_us >= limit_us;
 }
 
 static bool is_slow(const struct connection *connection, int64_t now_us)

@@ -115,9 +115,17 @@ static void note_min_isr(struct config_edit *edit, struct slice name, struct sli
     if (!str_parse_i64(str_trim(value), &edit->min_isr) || edit->min_isr < 1) edit->min_isr = 1;
 }
 
+/* Only the default of all brokers is seen by whoever elects (image_min_isr()): one broker's own would be obeyed by nobody. */
+static bool is_min_isr_of_one_broker(const struct config_edit *edit, struct slice name)
+{
+    return !edit->topic && edit->resource_name[0] && slice_equal_str(name, "min.insync.replicas");
+}
+
 /* A null value removes. */
 static struct refusal put(struct config_edit *edit, struct slice name, struct slice value)
 {
+    if (is_min_isr_of_one_broker(edit, name))
+        return REFUSE(edit->control, INVALID_CONFIG, "min.insync.replicas cannot be set for one broker: set it for a topic, or for all brokers.");
     if (!slice_is_null(value)) {
         const struct setting *setting = setting_of(edit, name);
         struct refusal refusal = setting || edit->topic ? check_known(edit->control, setting ? slice_str(setting->name) : name, value) : NOT_REFUSED;

@@ -12,7 +12,7 @@
 #include "proto/pb.h"
 
 #define APPLIED_WAIT_US 1000000 /* a broker that is about to die must not hold an answer for a whole session */
-#define PROPOSE_RETRY_US 10000  /* Raft's log is full of what is not committed: let it drain */
+#define PROPOSE_RETRY_US 10000  /* what keeps Raft from taking an entry is over soon */
 
 static void propose(struct operation *operation);
 static void pump(struct controller_node *node);
@@ -133,8 +133,8 @@ static void propose(struct operation *operation)
         return;
     }
     operation->index = 0;
-    /* Not the leader any more: Raft is about to say so, and then all is dropped. */
-    if (err == ERR_LIMIT) env_timer_set(node->env, &node->retry_timer, env_now_us(node->env) + PROPOSE_RETRY_US);
+    /* Raft's log is full of what is not committed, or it hands the leadership over, which may fail. Once it is lost all is dropped. */
+    env_timer_set(node->env, &node->retry_timer, env_now_us(node->env) + PROPOSE_RETRY_US);
 }
 
 void operations_on_retry(struct env_timer *timer, int64_t now_us)
@@ -211,11 +211,14 @@ void operations_on_committed(struct controller_node *node, int64_t index, int64_
 
 void operations_on_applied(struct controller_node *node, int64_t now_us)
 {
+    struct list due; /* an answer may end a connection, and that leads back here */
+    list_init(&due);
     LIST_FOR_EACH(&node->committed, each)
     {
         struct operation *operation = CONTAINER_OF(each, struct operation, node);
-        if (operation->answer_by_us <= now_us || is_applied(operation)) answer(operation);
+        if (operation->answer_by_us <= now_us || is_applied(operation)) move_to(operation, &due, OPERATION_COMMITTED);
     }
+    for (struct list_node *each; (each = list_first(&due));) answer(CONTAINER_OF(each, struct operation, node));
     struct list_node *first = list_first(&node->committed);
     if (first) env_timer_set(node->env, &node->answer_timer, CONTAINER_OF(first, struct operation, node)->answer_by_us);
 }

@@ -196,6 +196,7 @@ enum err raft_store_open(struct env *env, const char *directory, int32_t node_id
     }
     for (int64_t i = 0; i < recovered->raft.count; i++) buf_unref(recovered->raft.entries[i].bytes);
     buf_unref(recovered->snapshot_bytes);
+    recovered->snapshot_bytes = NULL;
     store_log_close(&store->log);
     store_snapshot_close(&store->snapshot);
     store_state_close(&store->state);

@@ -251,6 +251,10 @@ struct buf *raft_wire_encode(const struct raft_message *message, struct slice ch
 
 /* ---- decoding -------------------------------------------------------------------------------------------------------- */
 
+/* Terms and indexes beyond this are nobody's, and what is added to them must not overflow. */
+#define NUMBER_MAX (INT64_MAX / 4)
+static bool is_number(int64_t n) { return n >= 0 && n <= NUMBER_MAX; }
+
 /* Absent is zero. */
 static bool get_uuid(ProtobufCBinaryData data, struct uuid *uuid)
 {
@@ -287,7 +291,7 @@ static bool decode_append(const Skiff__RaftAppend *in, struct arena *arena, stru
     message->append.prev_index = in->prev_index;
     message->append.prev_term = in->prev_term;
     message->append.commit = in->commit;
-    if (in->n_entries > UINT16_MAX) return false;
+    if (in->n_entries > UINT16_MAX || !is_number(in->prev_index) || !is_number(in->prev_term) || !is_number(in->commit)) return false;
     parts->entries = arena_try_alloc(arena, in->n_entries * sizeof *parts->entries + 1);
     if (!parts->entries) return false;
     for (size_t i = 0; i < in->n_entries; i++) {
@@ -311,7 +315,8 @@ static bool decode_snapshot(const Skiff__RaftSnapshotChunk *in, struct raft_mess
     message->snapshot.bytes = pb_slice(in->bytes);
     message->snapshot.length = (int64_t)in->bytes.len;
     message->snapshot.membership = &parts->membership;
-    return in->membership && get_voters(in->membership->n_current, in->membership->current, &parts->membership.current) &&
+    return is_number(in->index) && is_number(in->size) && is_number(in->offset) && in->membership &&
+           get_voters(in->membership->n_current, in->membership->current, &parts->membership.current) &&
            get_voters(in->membership->n_outgoing, in->membership->outgoing, &parts->membership.outgoing) &&
            crc32c(message->snapshot.bytes) == in->crc;
 }
@@ -384,7 +389,7 @@ bool raft_wire_decode(struct slice bytes, struct arena *arena, struct raft_messa
     if (!in) return false;
     bool is_sound = get_member(in->from, &message->from) && get_member(in->to, &message->to) &&
                     get_uuid(in->cluster_id, &message->cluster_id) && message->from.id >= 0 && !uuid_is_zero(message->from.directory_id) &&
-                    in->term >= 0;
+                    is_number(in->term);
     message->term = in->term;
     if (is_sound && decode_body(in, arena, message, parts)) return true;
     raft_wire_release(parts);

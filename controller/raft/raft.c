@@ -463,9 +463,20 @@ static int64_t deadline(const struct raft *raft)
     return RAFT_NEVER;
 }
 
+/* Only now: what a step appends may move the log. */
+static void lend_entries(struct raft *raft)
+{
+    for (size_t i = 0; i < raft->now.count; i++) {
+        struct raft_message *message = &raft->now.items[i];
+        if (message->type != RAFT_APPEND || message->append.count == 0) continue;
+        message->append.entries = raft_log_at(&raft->log, message->append.prev_index + 1);
+    }
+}
+
 static void finish(struct raft *raft)
 {
     struct raft_actions *actions = raft->actions;
+    lend_entries(raft);
     actions->write = raft->last_write;
     actions->send_now = raft->now.items;
     actions->send_now_count = raft->now.count;

@@ -83,16 +83,21 @@ static int64_t first_new(const struct raft *raft, const struct raft_message *mes
     return index;
 }
 
-static void append_entries(struct raft *raft, const struct raft_message *message)
+/* False: it cannot follow what is committed here, so no leader sent it. */
+static bool append_entries(struct raft *raft, const struct raft_message *message)
 {
     int64_t prev = message->append.prev_index, last = prev + message->append.count, from = first_new(raft, message);
-    if (from > last) return;
+    if (from > last) return true;
+    int64_t term_before = 0;
+    bool is_known = raft_log_term(&raft->log, from - 1, &term_before);
+    if (is_known && message->append.entries[from - prev - 1].term < term_before) return false;
     if (from <= raft_log_last_index(&raft->log)) raft_truncate(raft, from);
     ASSERT(from == raft_log_last_index(&raft->log) + 1);
     for (int64_t index = from; index <= last; index++) {
         const struct raft_entry *entry = &message->append.entries[index - prev - 1];
         (void)raft_append(raft, entry->term, entry->type, entry->bytes);
     }
+    return true;
 }
 
 /* A membership holds as soon as it is in the log, and no longer. */
@@ -112,7 +117,7 @@ void raft_follower_on_append(struct raft *raft, const struct raft_message *messa
         answer_mismatch(raft, message);
         return;
     }
-    append_entries(raft, message);
+    if (!append_entries(raft, message)) return;
     raft_commit_to(raft, min_i64(message->append.commit, max_i64(last, raft->commit_index)));
     take_membership(raft, message->from);
     answer_match(raft, message, max_i64(last, raft->commit_index));

@@ -100,8 +100,7 @@ static void send_append(struct raft *raft, struct raft_progress *peer)
     message.append.prev_index = prev;
     message.append.prev_term = prev_term;
     message.append.commit = raft->commit_index;
-    message.append.count = take_entries(raft, peer->next_index);
-    if (message.append.count) message.append.entries = raft_log_at(&raft->log, peer->next_index);
+    message.append.count = take_entries(raft, peer->next_index); /* lent when the step is done */
     raft_progress_sent(peer, prev + message.append.count);
     peer->sent_commit = min_i64(raft->commit_index, prev + message.append.count);
     if (!peer->is_voter) {
@@ -343,8 +342,11 @@ static void take_answer(struct raft *raft, struct raft_progress *peer, bool is_r
     bool is_news = raft_progress_matched(peer, index);
     note_contact(raft, peer);
     if (peer->state == RAFT_PROGRESS_PROBE) raft_progress_become_replicate(peer);
+    struct raft_member member = peer->member;
     if (is_news) advance_commit(raft);
     if (raft->role != RAFT_LEADER) return; /* voted itself out */
+    peer = raft_leader_peer(raft, member); /* a membership that was committed moves the peers */
+    if (!peer) return;
     /* It acknowledged after the majority: it was not told when the commit index passed. */
     if (peer->is_voter && peer->sent_commit < min_i64(raft->commit_index, peer->match_index)) send_heartbeat(raft, peer);
     send_to(raft, peer, false);
@@ -419,6 +421,8 @@ void raft_leader_on_follow(struct raft *raft, const struct raft_message *message
         take_snapshot_answer(raft, peer, message->follow.snapshot_index, message->follow.snapshot_offset);
     else if (message->follow.is_rejected)
         meet_learner(raft, peer, message->follow.hint_index, message->follow.hint_term);
+    else if (message->term != raft->hard.term || peer->state == RAFT_PROGRESS_SNAPSHOT)
+        meet_learner(raft, peer, message->follow.index, message->term); /* it says what it had of an earlier term, or before a snapshot */
     else
         take_answer(raft, peer, false, message->follow.index, 0, 0);
 }

@@ -1,4 +1,5 @@
 /* Brokers as members: registration with what a restarting broker may claim, fencing, controlled shutdown. */
+#include "controller/metadata/config_control.h"
 #include "tests/unit/metadata_fixture.h"
 
 static struct meta meta;
@@ -186,6 +187,39 @@ START_TEST(foreign_cluster_and_level_are_refused)
 }
 END_TEST
 
+static int16_t set_min_isr(const char *broker, const char *value)
+{
+    struct incremental_alter_configs_request_configs change = {.name = SLICE_LITERAL("min.insync.replicas"), .value = slice_str(value)};
+    struct incremental_alter_configs_request_resources resource = {CONFIG_RESOURCE_BROKER, slice_str(broker), &change, 1};
+    struct incremental_alter_configs_request request = {.resources = &resource, .resources_count = 1};
+    struct incremental_alter_configs_response response = {0};
+    config_incremental_alter(&meta.control, &request, &response);
+    int16_t error = response.responses[0].error_code; /* the commit frees it */
+    meta_commit(&meta);
+    return error;
+}
+
+START_TEST(p_isr_one_brokers_min_isr_empties_no_elr)
+{
+    start_cluster(1);
+    ck_assert_int_eq(set_min_isr("", "2"), KAFKA_NONE);
+    struct create_topics_request_topics topic = {.name = SLICE_LITERAL("u"), .num_partitions = 1, .replication_factor = 3};
+    struct create_topics_request request = {.topics = &topic, .topics_count = 1};
+    struct create_topics_response response = {0};
+    topic_create(&meta.control, &request, &response);
+    meta_commit(&meta);
+    for (int32_t id = 1; id < 3; id++) {
+        cluster_fence_broker(&meta.control, id);
+        meta_commit(&meta);
+    }
+    ck_assert_uint_gt(meta_partition(&meta, "u", 0)->elr_count, 0);
+    ck_assert_int_eq(set_min_isr("0", "1"), KAFKA_INVALID_CONFIG);
+    ck_assert_uint_gt(meta_partition(&meta, "u", 0)->elr_count, 0);
+    ck_assert_int_eq(set_min_isr("", "1"), KAFKA_NONE);
+    ck_assert_uint_eq(meta_partition(&meta, "u", 0)->elr_count, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cluster_control");
@@ -199,6 +233,7 @@ int main(void)
     tcase_add_test(tests, b_epoch_heartbeats_of_old_epochs_are_stale);
     tcase_add_test(tests, unfencing_waits_for_the_own_registration);
     tcase_add_test(tests, controlled_shutdown_moves_leaderships_before_the_broker_leaves);
+    tcase_add_test(tests, p_isr_one_brokers_min_isr_empties_no_elr);
     tcase_add_test(tests, foreign_cluster_and_level_are_refused);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -78,6 +78,7 @@ static void on_connection_closed(void *user, struct connection *connection)
 }
 
 static struct server_limits limits = {.frame_bytes_max = 1 << 20, .memory_bytes_max = 4 << 20, .connections_max = 100, .connections_per_ip_max = 100};
+static bool is_listener_protected;
 
 static void start_server(void *user, struct sim_node *node)
 {
@@ -85,7 +86,7 @@ static void start_server(void *user, struct sim_node *node)
     w->server_env = sim_env_create(node);
     struct server_handler handler = {.on_request = on_request, .on_closed = on_connection_closed, .user = w};
     server_init(&w->server, w->server_env, &limits, &handler);
-    ck_assert_int_eq(server_listen(&w->server, "PLAINTEXT", "", 9092, false, &w->port), ERR_OK);
+    ck_assert_int_eq(server_listen(&w->server, "PLAINTEXT", "", 9092, is_listener_protected, &w->port), ERR_OK);
 }
 static void start_client(void *user, struct sim_node *node) { ((struct world *)user)->client_env = sim_env_create(node); }
 static void destroy(void *user, struct sim_node *node) { (void)user, (void)node; }
@@ -382,6 +383,23 @@ START_TEST(idle_connections_are_closed_and_waiting_ones_are_not)
 }
 END_TEST
 
+START_TEST(idle_connections_between_nodes_stay)
+{
+    struct server_limits before = limits;
+    limits.idle_timeout_us = 5 * SIM_SECOND;
+    is_listener_protected = true;
+    struct world *w = begin(7);
+    limits = before;
+    is_listener_protected = false;
+    open_channel(w);
+    send_call(w, KEY_ECHO, 8, SIM_SECOND);
+    wait_for_all(w);
+    sim_run_for(w->sim, 60 * SIM_SECOND);
+    ck_assert(!w->is_channel_closed);
+    end(w);
+}
+END_TEST
+
 START_TEST(connections_per_address_are_limited)
 {
     struct server_limits before = limits;
@@ -481,6 +499,7 @@ int main(void)
     tcase_add_test(tcase, w_1_a_long_length_alone_takes_no_memory);
     tcase_add_loop_test(tcase, request_memory_is_shared_without_a_deadlock, 1, 11);
     tcase_add_test(tcase, idle_connections_are_closed_and_waiting_ones_are_not);
+    tcase_add_test(tcase, idle_connections_between_nodes_stay);
     tcase_add_test(tcase, connections_per_address_are_limited);
     tcase_add_test(tcase, a_call_that_times_out_leaves_the_channel_usable);
     tcase_add_test(tcase, a_dead_peer_is_told_from_a_silent_one);
