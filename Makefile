@@ -170,7 +170,8 @@ unit: $(UNIT) ## build the unit tests
 check-unit: $(UNIT) ## run the unit tests (MODE=asan|tsan for sanitizers)
 	tests/run.sh $(UNIT)
 
-# Pieces by folder: tests/*/*.mk and deploy/*.mk add to CHECK_C (programs built with MODE), CHECK_RUN (scripts) and COMPAT_RUN.
+# Pieces by folder: tests/*/*.mk and deploy/*.mk add to CHECK_C (programs built with MODE), CHECK_RUN (scripts) and COMPAT_RUN,
+# and to NIGHTLY (targets of the long set).
 -include $(sort $(wildcard tests/*/*.mk deploy/*.mk))
 check-build: $(UNIT) $(CHECK_C)
 
@@ -187,6 +188,12 @@ check: ## install what is missing, build, run the tests (the fast set)
 check-run:
 	@$(MAKE) --no-print-directory MODE=release check-purity
 	@tests/run.sh $(UNIT) $(CHECK_C) $(CHECK_RUN) $(COMPAT_RUN)
+nightly: ## the long set: many seeds, planted bugs, fuzzing, thread sanitizer, lint
+	@$(MAKE) --no-print-directory check SIM_SEEDS=2000 AMNESIA_ROUNDS=50 TEST_TIMEOUT=1800
+	@$(MAKE) --no-print-directory $(NIGHTLY)
+	@$(MAKE) --no-print-directory MODE=tsan unit
+	@$(MAKE) --no-print-directory MODE=tsan check-unit
+	@$(MAKE) --no-print-directory fuzz lint
 deps: ## install the Debian packages that build and tests need
 	@deploy/deps.sh tests
 
@@ -205,6 +212,6 @@ clean: ## remove build/
 	rm -rf build
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
-.PHONY: all clean help unit demo demo-run check check-run check-build check-unit check-purity check-headers deps format-check lint
+.PHONY: nightly all clean help unit demo demo-run check check-run check-build check-unit check-purity check-headers deps format-check lint
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
