@@ -199,7 +199,7 @@ void cluster_bootstrap(struct control *control, const char *cluster_id, const st
 {
     if (control->image->cluster_id[0]) return;
     char text[16];
-    records_add_cluster(control->records, cluster_id, 0);
+    records_add_cluster(control->records, cluster_id);
     feature_bootstrap(control);
     snprintf(text, sizeof text, "%d", defaults->min_insync_replicas);
     add_default(control, "min.insync.replicas", text);

@@ -35,7 +35,7 @@ struct image_delta {
     struct topic_list topics_created;
     struct topic_list topics_configured; /* created ones may be among them */
     struct topic_list topics_removed;    /* owned */
-    struct broker_list brokers;          /* registered, fenced, unfenced, shutting down, or gone (then not in the image) */
+    struct broker_list brokers;          /* registered, fenced, unfenced or shutting down */
     struct broker_list broker_configs;   /* NO_BROKER: the cluster-wide default */
     bool cluster_changed;                /* the cluster's id */
     bool features_changed;

@@ -212,13 +212,6 @@ struct image_broker *image_add_broker(struct image *image, int32_t id)
     return broker;
 }
 
-void image_remove_broker(struct image *image, struct image_broker *broker)
-{
-    void *removed = map_remove(&image->brokers, MAP_KEY(&broker->id));
-    ASSERT(removed == broker);
-    broker_destroy(broker);
-}
-
 static struct image_config *configs_find(struct image_configs *configs, const char *name)
 {
     for (uint32_t i = 0; i < configs->count; i++)

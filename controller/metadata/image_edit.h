@@ -18,7 +18,6 @@ void image_partition_set_isr(struct image_partition *partition, struct node_ids 
 
 /* -- brokers -- */
 struct image_broker *image_add_broker(struct image *image, int32_t id);
-void image_remove_broker(struct image *image, struct image_broker *broker);
 /* What a registration brought: listeners, rack, directories, features. */
 void image_broker_forget_claims(struct image_broker *broker);
 

@@ -189,18 +189,6 @@ void records_add_broker_change(struct records *records, const struct image_broke
     records_add(records, &record);
 }
 
-void records_add_unregister_broker(struct records *records, const struct image_broker *broker)
-{
-    Skiff__UnregisterBrokerRecord body;
-    skiff__unregister_broker_record__init(&body);
-    body.broker_id = broker->id;
-    body.broker_epoch = broker->epoch;
-    Skiff__MetadataRecord record;
-    skiff__metadata_record__init(&record);
-    record.body_case = SKIFF__METADATA_RECORD__BODY_UNREGISTER_BROKER, record.unregister_broker = &body;
-    records_add(records, &record);
-}
-
 void records_add_config(struct records *records, Skiff__ConfigResource resource, const char *resource_name, const char *name,
                         const char *value)
 {
@@ -240,12 +228,11 @@ void records_add_producer_ids(struct records *records, int64_t next_producer_id)
     records_add(records, &record);
 }
 
-void records_add_cluster(struct records *records, const char *cluster_id, int64_t last_broker_epoch)
+void records_add_cluster(struct records *records, const char *cluster_id)
 {
     Skiff__ClusterRecord body;
     skiff__cluster_record__init(&body);
     body.cluster_id = lend(cluster_id);
-    body.last_broker_epoch = last_broker_epoch;
     Skiff__MetadataRecord record;
     skiff__metadata_record__init(&record);
     record.body_case = SKIFF__METADATA_RECORD__BODY_CLUSTER, record.cluster = &body;

@@ -54,8 +54,6 @@ void records_add_config(struct records *records, Skiff__ConfigResource resource,
                         const char *value);
 void records_add_feature(struct records *records, const char *name, uint32_t level);
 void records_add_producer_ids(struct records *records, int64_t next_producer_id);
-/* `last_broker_epoch`: in snapshots; otherwise 0. */
-void records_add_cluster(struct records *records, const char *cluster_id, int64_t last_broker_epoch);
-void records_add_unregister_broker(struct records *records, const struct image_broker *broker);
+void records_add_cluster(struct records *records, const char *cluster_id);
 
 #endif

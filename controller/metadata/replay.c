@@ -201,16 +201,6 @@ static const char *apply_broker_change(struct replay *replay, const Skiff__Metad
     return NULL;
 }
 
-static const char *apply_unregister_broker(struct replay *replay, const Skiff__MetadataRecord *record)
-{
-    const Skiff__UnregisterBrokerRecord *body = record->unregister_broker;
-    struct image_broker *broker = image_broker_get(replay->image, body->broker_id);
-    if (!broker || broker->epoch != body->broker_epoch) return "a removal of an unknown broker registration";
-    image_remove_broker(replay->image, broker);
-    broker_list_add_once(&replay->delta->brokers, body->broker_id);
-    return NULL;
-}
-
 /* ---- configs, features, ids ------------------------------------------------------------------------------------------ */
 
 static const char *apply_config(struct replay *replay, const Skiff__MetadataRecord *record)
@@ -243,8 +233,6 @@ static const char *apply_cluster(struct replay *replay, const Skiff__MetadataRec
 {
     if (replay->image->cluster_id[0] || !record->cluster->cluster_id[0]) return "a second cluster id";
     image_set_cluster_id(replay->image, record->cluster->cluster_id);
-    if (record->cluster->last_broker_epoch > replay->image->last_broker_epoch)
-        replay->image->last_broker_epoch = record->cluster->last_broker_epoch;
     replay->delta->cluster_changed = true;
     return NULL;
 }
@@ -266,7 +254,6 @@ static apply_fn *const APPLY[] = {
     [SKIFF__METADATA_RECORD__BODY_FEATURE] = apply_feature,
     [SKIFF__METADATA_RECORD__BODY_REGISTER_BROKER] = apply_register_broker,
     [SKIFF__METADATA_RECORD__BODY_BROKER_CHANGE] = apply_broker_change,
-    [SKIFF__METADATA_RECORD__BODY_UNREGISTER_BROKER] = apply_unregister_broker,
     [SKIFF__METADATA_RECORD__BODY_TOPIC] = apply_topic,
     [SKIFF__METADATA_RECORD__BODY_PARTITION] = apply_partition,
     [SKIFF__METADATA_RECORD__BODY_PARTITION_CHANGE] = apply_partition_change,

@@ -100,7 +100,7 @@ void snapshot_write(const struct image *image, struct writer *out)
 {
     struct records records;
     records_init(&records);
-    if (image->cluster_id[0]) records_add_cluster(&records, image->cluster_id, image->last_broker_epoch);
+    if (image->cluster_id[0]) records_add_cluster(&records, image->cluster_id);
     for (uint32_t i = 0; i < image->feature_count; i++) records_add_feature(&records, image->features[i].name, image->features[i].level_max);
     MAP_FOR_EACH(&image->brokers, struct image_broker, broker) write_broker(broker, &records);
     write_broker_configs(image, &records);
@@ -192,10 +192,6 @@ static void diff_brokers(const struct image *now, const struct image *before, st
         const struct image_broker *old = image_broker_get(before, broker->id);
         if (!old || old->epoch != broker->epoch || old->fenced != broker->fenced || old->in_controlled_shutdown != broker->in_controlled_shutdown)
             broker_list_add_once(&delta->brokers, broker->id);
-    }
-    MAP_FOR_EACH(&before->brokers, struct image_broker, gone)
-    {
-        if (!image_broker_get(now, gone->id)) broker_list_add_once(&delta->brokers, gone->id);
     }
 }
 

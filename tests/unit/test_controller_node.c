@@ -50,6 +50,7 @@ struct model_broker {
 struct cluster {
     struct sim *sim;
     int32_t count;
+    int64_t snapshot_log_bytes;
     struct sim_node *hosts[NODES_MAX];
     struct model_broker brokers[NODES_MAX];
 };
@@ -217,7 +218,7 @@ static void start_node(void *user, struct sim_node *host)
     *broker = (struct model_broker){.cluster = cluster, .id = id};
     start_broker(broker, host);
     struct controller_node_config config = {
-        .raft = {.node_id = id, .directory = "metadata", .voter_count = (uint32_t)cluster->count, .snapshot_log_bytes = 8 << 20},
+        .raft = {.node_id = id, .directory = "metadata", .voter_count = (uint32_t)cluster->count, .snapshot_log_bytes = cluster->snapshot_log_bytes},
         .listener_name = "CONTROLLER",
         .host = "",
         .port = CONTROLLER_PORT,
@@ -252,7 +253,7 @@ static void destroy_node(void *user, struct sim_node *host)
 
 static void start_cluster(struct cluster *cluster, int32_t count, uint64_t seed)
 {
-    *cluster = (struct cluster){.sim = sim_create(seed), .count = count};
+    *cluster = (struct cluster){.sim = sim_create(seed), .count = count, .snapshot_log_bytes = 8 << 20};
     for (int32_t i = 0; i < count; i++) {
         char host[16];
         snprintf(host, sizeof host, "node%d", i);
@@ -464,6 +465,44 @@ START_TEST(b_epoch_restart_of_all_nodes_needs_no_timeout)
 }
 END_TEST
 
+static bool are_images_equal(void *context)
+{
+    const struct cluster *cluster = context;
+    uint64_t hash = image_hash(&cluster->brokers[0].image);
+    for (int32_t i = 1; i < cluster->count; i++)
+        if (cluster->brokers[i].image.index != cluster->brokers[0].image.index || image_hash(&cluster->brokers[i].image) != hash) return false;
+    return true;
+}
+
+START_TEST(a_replay_voter_that_was_away_catches_up_from_a_snapshot)
+{
+    struct cluster cluster;
+    start_cluster(&cluster, 3, (uint64_t)_i + 500);
+    cluster.snapshot_log_bytes = 4000;
+    for (int32_t i = 0; i < 3; i++) {
+        sim_node_crash(cluster.hosts[i], SIM_CRASH_PROCESS);
+        sim_node_start(cluster.hosts[i]);
+    }
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    int32_t away = (leader_of(&cluster) + 1) % 3;
+    sim_node_crash(cluster.hosts[away], SIM_CRASH_PROCESS);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, SIM_SECOND));
+    for (int i = 0; i < 30; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "t%d", i);
+        create_topic(&cluster, name, 10, 2, KAFKA_NONE);
+    }
+    struct raft_status status;
+    raft_node_status(controller_node_raft(cluster.brokers[leader_of(&cluster)].controller), &status);
+    ck_assert_msg(status.snapshot.index > 10, "the log before it is gone");
+    sim_node_start(cluster.hosts[away]);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    ck_assert(sim_wait(cluster.sim, are_images_equal, &cluster, SIM_SECOND));
+    ck_assert_uint_eq(map_count(&cluster.brokers[away].image.topics), 30);
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
 START_TEST(silent_broker_is_fenced_after_its_session)
 {
     struct cluster cluster;
@@ -511,6 +550,7 @@ int main(void)
     tcase_add_loop_test(tests, q_leader_killed_broker_is_replaced_on_evidence, 0, 10);
     tcase_add_loop_test(tests, b_epoch_quick_restart_replaces_the_dead_incarnation, 0, 10);
     tcase_add_loop_test(tests, b_epoch_restart_of_all_nodes_needs_no_timeout, 0, 10);
+    tcase_add_loop_test(tests, a_replay_voter_that_was_away_catches_up_from_a_snapshot, 0, 5);
     tcase_add_test(tests, silent_broker_is_fenced_after_its_session);
     tcase_add_loop_test(tests, controlled_shutdown_is_quick_and_moves_all, 0, 5);
     suite_add_tcase(suite, tests);

@@ -65,7 +65,7 @@ static void add_topic(uint8_t n, const char *name, int32_t partitions, uint32_t 
 
 START_TEST(finds_what_was_replayed)
 {
-    records_add_cluster(&records, "cluster", 0);
+    records_add_cluster(&records, "cluster");
     add_topic(1, "one", 2, 3);
     add_topic(2, "four-replicas", 1, 4);
     records_add_config(&records, SKIFF__CONFIG_RESOURCE__CONFIG_RESOURCE_TOPIC, "one", "min.insync.replicas", "2");
@@ -131,7 +131,7 @@ END_TEST
 
 START_TEST(snapshot_gives_the_same_image)
 {
-    records_add_cluster(&records, "cluster", 0);
+    records_add_cluster(&records, "cluster");
     records_add_feature(&records, "skiff.version", 1);
     add_topic(1, "one", 3, 3);
     add_topic(2, "two", 1, 4);

@@ -23,10 +23,10 @@ START_TEST(a_replay_stops_before_what_it_does_not_know)
     meta_start_brokers(&meta, 1);
     uint64_t hash = image_hash(&meta.image);
     /* records[0] is a valid topic "a"; then: an unknown type, an unknown version, an unknown field in it. */
-    static const uint8_t topic[] = {0x0a, 0x17, 0x3a, 0x15, 0x0a, 0x01, 'a', 0x12, 0x10, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+    static const uint8_t topic[] = {0x0a, 0x17, 0x32, 0x15, 0x0a, 0x01, 'a', 0x12, 0x10, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
     static const uint8_t type[] = {0x0a, 0x03, 0xfa, 0x06, 0x00};
-    static const uint8_t version[] = {0x0a, 0x04, 0x08, 0x01, 0x62, 0x00};
-    static const uint8_t field[] = {0x0a, 0x05, 0x62, 0x03, 0x98, 0x06, 0x01};
+    static const uint8_t version[] = {0x0a, 0x04, 0x08, 0x01, 0x5a, 0x00};
+    static const uint8_t field[] = {0x0a, 0x05, 0x5a, 0x03, 0x98, 0x06, 0x01};
     static const uint8_t batch_field[] = {0x98, 0x06, 0x01};
     const struct slice unknown[] = {{type, sizeof type}, {version, sizeof version}, {field, sizeof field}, {batch_field, sizeof batch_field}};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
