@@ -484,8 +484,7 @@ static enum err open_store(struct raft_node *node, const char *directory, struct
                                             env_now_us(node->env));
         node->applied_index = snapshot->index;
     }
-    if (err == ERR_OK) return ERR_OK;
-    for (int64_t i = 0; i < recovered->raft.count; i++) buf_unref(recovered->raft.entries[i].bytes);
+    if (err != ERR_OK) raft_store_forget(recovered);
     return err;
 }
 

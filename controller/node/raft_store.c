@@ -23,12 +23,17 @@ struct pending {
     size_t count, capacity;
 };
 
+/* One that the env may answer after the store is gone. */
+struct operation {
+    struct env_op op;
+    struct raft_store *store; /* NULL: closed meanwhile */
+    bool is_under_way;
+};
+
 /* A snapshot on its way to the disk. */
 struct snapshot_job {
-    struct raft_store *store;
     struct store_snapshot_writer writer;
-    bool is_committing; /* all of it is written; first the file, then its name are made durable */
-    struct env_op commit;
+    struct operation *commit; /* all of it is written; first the file, then its name are made durable */
 };
 
 struct raft_store {
@@ -40,37 +45,44 @@ struct raft_store {
     struct store_snapshot snapshot;
 
     struct pending pending;
-    uint64_t last_write; /* that was asked for */
+    uint64_t last_write;      /* that was asked for */
     uint64_t write_under_way; /* 0: no commit is */
     bool has_state_under_way;
-    struct env_op commit;
+    struct operation *commit;
 
     struct snapshot_job own, leaders;
 
     bool has_failed;
-    bool is_closed; /* freed when the last operation is done */
-    uint32_t operations;
 };
 
-static void release(struct raft_store *store)
+static struct operation *create_operation(struct raft_store *store)
 {
-    ASSERT(store->operations > 0);
-    store->operations--;
+    struct operation *operation = mem_alloc(sizeof *operation);
+    operation->store = store;
+    return operation;
 }
 
-/* True: the store is closed, and may just have been freed. */
-static bool is_over(struct raft_store *store)
+static void begin_operation(struct operation *operation, void (*done)(struct env_op *op, enum err err, int64_t now_us))
 {
-    if (!store->is_closed) return store->has_failed;
-    if (store->operations == 0) {
-        store_snapshot_abandon(&store->own.writer);
-        store_snapshot_abandon(&store->leaders.writer);
-        store_log_close(&store->log);
-        store_snapshot_close(&store->snapshot);
-        store_state_close(&store->state);
-        mem_free(store);
-    }
-    return true;
+    ASSERT(!operation->is_under_way);
+    operation->is_under_way = true;
+    operation->op.done = done;
+}
+
+/* NULL: nobody waits for it any more. */
+static struct raft_store *end_operation(struct env_op *op)
+{
+    struct operation *operation = CONTAINER_OF(op, struct operation, op);
+    struct raft_store *store = operation->store;
+    operation->is_under_way = false;
+    if (!store) mem_free(operation);
+    return store && !store->has_failed ? store : NULL;
+}
+
+static void forget_operation(struct operation *operation)
+{
+    operation->store = NULL;
+    if (!operation->is_under_way) mem_free(operation);
 }
 
 static void fail(struct raft_store *store, enum err err, const char *what, int64_t now_us)
@@ -177,33 +189,6 @@ static enum err recover(struct raft_store *store, int32_t node_id, struct uuid p
     return err == ERR_OK && must_settle ? raft_store_settle(store) : err;
 }
 
-enum err raft_store_open(struct env *env, const char *directory, int32_t node_id, struct uuid proposed_cluster_id,
-                         const struct raft_store_callbacks *callbacks, struct raft_store **out, struct raft_store_recovered *recovered)
-{
-    struct raft_store *store = mem_alloc(sizeof *store);
-    *recovered = (struct raft_store_recovered){.raft.hard_state.vote = RAFT_NO_MEMBER};
-    *out = NULL;
-    store->env = env;
-    store->callbacks = *callbacks;
-    list_init(&store->log.segments);
-    store->own = (struct snapshot_job){.store = store, .writer = {.snapshot = &store->snapshot, .name = "own.snapshot.tmp"}};
-    store->leaders = (struct snapshot_job){.store = store, .writer = {.snapshot = &store->snapshot, .name = "leader.snapshot.tmp"}};
-    snprintf(store->directory, sizeof store->directory, "%s", directory);
-    enum err err = recover(store, node_id, proposed_cluster_id, recovered);
-    if (err == ERR_OK) {
-        *out = store;
-        return ERR_OK;
-    }
-    for (int64_t i = 0; i < recovered->raft.count; i++) buf_unref(recovered->raft.entries[i].bytes);
-    buf_unref(recovered->snapshot_bytes);
-    recovered->snapshot_bytes = NULL;
-    store_log_close(&store->log);
-    store_snapshot_close(&store->snapshot);
-    store_state_close(&store->state);
-    mem_free(store);
-    return err;
-}
-
 static void drop_entries(struct pending *pending, size_t keep)
 {
     for (size_t i = keep; i < pending->count; i++) buf_unref(pending->entries[i].bytes);
@@ -214,9 +199,48 @@ void raft_store_close(struct raft_store *store)
 {
     drop_entries(&store->pending, 0);
     mem_free(store->pending.entries);
-    store->pending = (struct pending){0};
-    store->is_closed = true;
-    (void)is_over(store);
+    forget_operation(store->commit);
+    forget_operation(store->own.commit);
+    forget_operation(store->leaders.commit);
+    store_snapshot_abandon(&store->own.writer);
+    store_snapshot_abandon(&store->leaders.writer);
+    store_log_close(&store->log);
+    store_snapshot_close(&store->snapshot);
+    store_state_close(&store->state);
+    mem_free(store);
+}
+
+enum err raft_store_open(struct env *env, const char *directory, int32_t node_id, struct uuid proposed_cluster_id,
+                         const struct raft_store_callbacks *callbacks, struct raft_store **out, struct raft_store_recovered *recovered)
+{
+    struct raft_store *store = mem_alloc(sizeof *store);
+    *recovered = (struct raft_store_recovered){.raft.hard_state.vote = RAFT_NO_MEMBER};
+    *out = NULL;
+    store->env = env;
+    store->callbacks = *callbacks;
+    list_init(&store->log.segments);
+    store->commit = create_operation(store);
+    store->own.commit = create_operation(store);
+    store->own.writer = (struct store_snapshot_writer){.snapshot = &store->snapshot, .name = "own.snapshot.tmp"};
+    store->leaders.commit = create_operation(store);
+    store->leaders.writer = (struct store_snapshot_writer){.snapshot = &store->snapshot, .name = "leader.snapshot.tmp"};
+    snprintf(store->directory, sizeof store->directory, "%s", directory);
+    enum err err = recover(store, node_id, proposed_cluster_id, recovered);
+    if (err == ERR_OK) {
+        *out = store;
+        return ERR_OK;
+    }
+    raft_store_forget(recovered);
+    raft_store_close(store);
+    return err;
+}
+
+void raft_store_forget(struct raft_store_recovered *recovered)
+{
+    for (int64_t i = 0; i < recovered->raft.count; i++) buf_unref(recovered->raft.entries[i].bytes);
+    mem_free((void *)(uintptr_t)recovered->raft.entries);
+    buf_unref(recovered->snapshot_bytes);
+    *recovered = (struct raft_store_recovered){.raft.hard_state.vote = RAFT_NO_MEMBER};
 }
 
 /* ---- queueing -------------------------------------------------------------------------------------------------------- */
@@ -265,9 +289,8 @@ void raft_store_write(struct raft_store *store, const struct raft *raft, const s
 
 static void on_committed(struct env_op *op, enum err err, int64_t now_us)
 {
-    struct raft_store *store = CONTAINER_OF(op, struct raft_store, commit);
-    release(store);
-    if (is_over(store)) return;
+    struct raft_store *store = end_operation(op);
+    if (!store) return;
     uint64_t write = store->write_under_way;
     ASSERT(write > 0);
     store->write_under_way = 0;
@@ -310,9 +333,8 @@ void raft_store_flush(struct raft_store *store)
     struct directory_list list = {.paths = {store->directory}, .count = commit.has_names ? 1 : 0};
     if (store->state.identity.is_new) list_with_parents(store, &list);
     store->state.identity.is_new = false;
-    store->operations++;
-    store->commit.done = on_committed;
-    env_commit(store->env, &store->commit, commit.files, commit.count, list.paths, list.count);
+    begin_operation(store->commit, on_committed);
+    env_commit(store->env, &store->commit->op, commit.files, commit.count, list.paths, list.count);
 }
 
 void raft_store_compact(struct raft_store *store, int64_t index) { store_log_compact(&store->log, index); }
@@ -321,14 +343,16 @@ int64_t raft_store_log_bytes(const struct raft_store *store) { return store_log_
 
 /* ---- snapshots ------------------------------------------------------------------------------------------------------- */
 
+static struct snapshot_job *job_of(struct raft_store *store, const struct env_op *op)
+{
+    return op == &store->own.commit->op ? &store->own : &store->leaders;
+}
+
 static void on_snapshot_named(struct env_op *op, enum err err, int64_t now_us)
 {
-    struct snapshot_job *job = CONTAINER_OF(op, struct snapshot_job, commit);
-    struct raft_store *store = job->store;
-    release(store);
-    if (is_over(store)) return;
-    ASSERT(job->is_committing);
-    job->is_committing = false;
+    struct raft_store *store = end_operation(op);
+    if (!store) return;
+    struct snapshot_job *job = job_of(store, op);
     if (err != ERR_OK) {
         fail(store, err, "making a snapshot's name durable", now_us);
         return;
@@ -345,43 +369,37 @@ static void on_snapshot_named(struct env_op *op, enum err err, int64_t now_us)
 
 static void on_snapshot_written(struct env_op *op, enum err err, int64_t now_us)
 {
-    struct snapshot_job *job = CONTAINER_OF(op, struct snapshot_job, commit);
-    struct raft_store *store = job->store;
-    release(store);
-    if (is_over(store)) return;
-    ASSERT(job->is_committing);
+    struct raft_store *store = end_operation(op);
+    if (!store) return;
+    struct snapshot_job *job = job_of(store, op);
     if (err == ERR_OK) err = store_snapshot_rename(&job->writer);
     if (err != ERR_OK) {
         fail(store, err, "writing a snapshot", now_us);
         return;
     }
     const char *directory = store->directory;
-    store->operations++;
-    job->commit.done = on_snapshot_named;
-    env_commit(store->env, &job->commit, NULL, 0, &directory, 1);
+    begin_operation(job->commit, on_snapshot_named);
+    env_commit(store->env, &job->commit->op, NULL, 0, &directory, 1);
 }
 
-static enum err commit_snapshot(struct snapshot_job *job)
+static enum err commit_snapshot(struct raft_store *store, struct snapshot_job *job)
 {
-    struct raft_store *store = job->store;
     enum err err = store_snapshot_end(&job->writer);
     if (err != ERR_OK) return err;
-    job->is_committing = true;
-    store->operations++;
-    job->commit.done = on_snapshot_written;
-    env_commit(store->env, &job->commit, &job->writer.file, 1, NULL, 0);
+    begin_operation(job->commit, on_snapshot_written);
+    env_commit(store->env, &job->commit->op, &job->writer.file, 1, NULL, 0);
     return ERR_OK;
 }
 
 bool raft_store_take_snapshot(struct raft_store *store, const struct raft_snapshot *description, struct buf *bytes)
 {
     struct snapshot_job *job = &store->own;
-    if (job->is_committing || store->has_failed) return false;
+    if (job->commit->is_under_way || store->has_failed) return false;
     struct raft_snapshot snapshot = *description;
     snapshot.size = (int64_t)bytes->size;
     enum err err = store_snapshot_begin(&job->writer, &snapshot);
     if (err == ERR_OK) err = store_snapshot_append(&job->writer, buf_slice(bytes));
-    if (err == ERR_OK) err = commit_snapshot(job);
+    if (err == ERR_OK) err = commit_snapshot(store, job);
     if (err != ERR_OK) fail(store, err, "writing a snapshot", env_now_us(store->env));
     return err == ERR_OK;
 }
@@ -389,12 +407,12 @@ bool raft_store_take_snapshot(struct raft_store *store, const struct raft_snapsh
 void raft_store_chunk(struct raft_store *store, const struct raft_snapshot_chunk *chunk)
 {
     struct snapshot_job *job = &store->leaders;
-    ASSERT(!job->is_committing); /* Raft lets no chunk in before it is installed */
+    ASSERT(!job->commit->is_under_way); /* Raft lets no chunk in before it is installed */
     if (store->has_failed) return;
     enum err err = ERR_OK;
     if (chunk->offset == 0) err = store_snapshot_begin(&job->writer, &chunk->snapshot);
     if (err == ERR_OK) err = store_snapshot_append(&job->writer, chunk->bytes);
-    if (err == ERR_OK && chunk->is_last) err = commit_snapshot(job);
+    if (err == ERR_OK && chunk->is_last) err = commit_snapshot(store, job);
     if (err != ERR_OK) fail(store, err, "writing the leader's snapshot", env_now_us(store->env));
 }
 

@@ -47,6 +47,8 @@ NODISCARD enum err raft_store_open(struct env *env, const char *directory, int32
                                    struct raft_store_recovered *recovered);
 /* Makes a new identity durable, waiting: before it is told to anybody. One that stays alone need not wait for it. */
 NODISCARD enum err raft_store_settle(struct raft_store *store);
+/* Frees what raft_store_open() found. */
+void raft_store_forget(struct raft_store_recovered *recovered);
 /* No callback any more; operations that are under way finish on their own. */
 void raft_store_close(struct raft_store *store);
 

@@ -102,7 +102,9 @@ static void destroy(void *user, struct sim_node *node)
     struct rig *rig = user;
     (void)node;
     if (rig->store) raft_store_close(rig->store);
+    if (rig->raft) raft_destroy(rig->raft);
     rig->store = NULL;
+    rig->raft = NULL;
 }
 
 static void note_state(struct rig *rig, const struct raft_actions *actions)
@@ -147,6 +149,7 @@ static void hear(struct rig *rig, struct raft_message message)
 
 static void join(struct rig *rig)
 {
+    if (!is_alive(rig)) return;
     struct raft_message probe = {
         .type = RAFT_PROBE_ANSWER, .from = member(1), .cluster_id = {{5}}, .probe = {.is_born = true, .leader = RAFT_NO_MEMBER}};
     raft_voters_put(&probe.probe.voters, rig->raft->config.self);
@@ -178,6 +181,7 @@ static void append(struct rig *rig, int32_t leader, int64_t term, int64_t prev, 
 
 static void chunk(struct rig *rig, int64_t index, int64_t term, struct slice all, int64_t offset, size_t length)
 {
+    if (!is_alive(rig)) return;
     struct raft_membership membership = {0};
     raft_voters_put(&membership.current, rig->raft->config.self);
     raft_voters_put(&membership.current, member(1));
@@ -282,13 +286,6 @@ static const char *find_fault(const struct rig *rig)
     return text;
 }
 
-static void forget_recovered(struct rig *rig)
-{
-    for (int64_t i = 0; i < rig->recovered.raft.count; i++) buf_unref(rig->recovered.raft.entries[i].bytes);
-    mem_free((void *)(uintptr_t)rig->recovered.raft.entries);
-    buf_unref(rig->recovered.snapshot_bytes);
-}
-
 static struct rig *begin(uint64_t seed)
 {
     struct rig *rig = mem_alloc(sizeof *rig);
@@ -301,7 +298,6 @@ static struct rig *begin(uint64_t seed)
 
 static void end(struct rig *rig)
 {
-    if (rig->raft) raft_destroy(rig->raft);
     sim_destroy(rig->sim);
     mem_free(rig);
 }
@@ -339,7 +335,7 @@ static void crash_and_recover(uint64_t operation, enum sim_disk_outcome outcome,
         ck_abort_msg("operation %llu, outcome %d: does not open: %s", (unsigned long long)operation, (int)outcome, err_text(rig->open_err));
     const char *fault = find_fault(rig);
     if (fault) ck_abort_msg("operation %llu, outcome %d: %s", (unsigned long long)operation, (int)outcome, fault);
-    forget_recovered(rig);
+    raft_store_forget(&rig->recovered);
     end(rig);
 }
 
@@ -403,7 +399,7 @@ START_TEST(a_torn_end_is_cut)
     sim_node_start(rig->node);
     ck_assert_int_eq(rig->open_err, ERR_OK);
     ck_assert_int_eq(rig->recovered.raft.count, 6);
-    forget_recovered(rig);
+    raft_store_forget(&rig->recovered);
     end(rig);
 }
 END_TEST
