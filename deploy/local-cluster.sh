@@ -105,13 +105,17 @@ write_config() { # NODE
   } >"$dir/$1/server.properties"
 }
 
+# R, S, T (stopped), Z (ended, its files are closed) ...; nothing when there is no such process.
+state_of() { sed 's/.*) \(.\).*/\1/' "/proc/$1/stat" 2>/dev/null; } # PID
+is_alive() { [[ $(state_of "$1") == [^ZX] ]]; }
+
 # The pid of a node that runs, or nothing. The command line names its config, so a pid that the system gave to another
-# process meanwhile does not count; until exec it is still this script's.
+# process meanwhile does not count; until exec it is still this script's, and a process that is just ending has none.
 pid_of() { # NODE
   local pid line
-  pid=$(cat "$dir/$1/pid" 2>/dev/null) && [[ -n $pid ]] || return 0
+  pid=$(cat "$dir/$1/pid" 2>/dev/null) && [[ -n $pid ]] && is_alive "$pid" || return 0
   line=$(cat "/proc/$pid/cmdline" 2>/dev/null | tr '\0' ' ') || return 0
-  [[ $line == *"$dir/$1/server.properties"* || $line == *local-cluster* ]] && echo "$pid"
+  [[ -z $line || $line == *"$dir/$1/server.properties"* || $line == *local-cluster* ]] && echo "$pid"
   return 0
 }
 
@@ -132,11 +136,6 @@ launch() { # NODE
   ) &
   echo $! >"$dir/$1/pid"
 }
-
-
-# R, S, T (stopped), Z (ended, its files are closed) ...; nothing when there is no such process.
-state_of() { sed 's/.*) \(.\).*/\1/' "/proc/$1/stat" 2>/dev/null; } # PID
-is_alive() { [[ $(state_of "$1") == [^ZX] ]]; }
 
 await_exit() { # PID SECONDS
   local deadline=$((SECONDS + $2))
