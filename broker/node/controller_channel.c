@@ -252,7 +252,7 @@ static void forget_told_offline(struct controller_channel *cc)
 {
     ASSERT(cc->offline_told <= cc->offline_count);
     cc->offline_count -= cc->offline_told;
-    memmove(cc->offline, cc->offline + cc->offline_told, cc->offline_count * sizeof *cc->offline);
+    if (cc->offline_count) memmove(cc->offline, cc->offline + cc->offline_told, cc->offline_count * sizeof *cc->offline);
     cc->offline_told = 0;
 }
 

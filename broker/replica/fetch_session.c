@@ -69,16 +69,17 @@ static struct fetch_entry *find_entry(const struct fetch_session *session, const
 
 static void take_positions(struct fetch_session *session, const struct fetch_session_request *request)
 {
+    /* What was given up and taken up again since the last request is in both lists, and wanted. */
+    for (size_t i = 0; i < request->forgotten_count; i++) {
+        struct fetch_entry *entry = find_entry(session, &request->forgotten[i]);
+        if (entry) remove_entry(entry);
+    }
     for (size_t i = 0; i < request->position_count; i++) {
         struct fetch_entry *entry = find_entry(session, &request->positions[i].target);
         if (entry)
             set_position(entry, &request->positions[i]);
         else
             add_entry(session, &request->positions[i]);
-    }
-    for (size_t i = 0; i < request->forgotten_count; i++) {
-        struct fetch_entry *entry = find_entry(session, &request->forgotten[i]);
-        if (entry) remove_entry(entry);
     }
 }
 
