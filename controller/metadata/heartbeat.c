@@ -126,6 +126,12 @@ void heartbeats_on_dialed(struct heartbeats *heartbeats, int32_t broker_id, bool
 
 /* ---- verdicts -------------------------------------------------------------------------------------------------------- */
 
+void heartbeats_forgive(struct heartbeats *heartbeats, int64_t stalled_us)
+{
+    ASSERT(stalled_us > 0);
+    MAP_FOR_EACH(&heartbeats->sessions, struct session, session) session->contact_us = saturating_add_i64(session->contact_us, stalled_us);
+}
+
 static bool is_over(const struct heartbeats *heartbeats, const struct session *session, int64_t now_us)
 {
     return session->is_gone || now_us - session->contact_us >= heartbeats->timeout_us;

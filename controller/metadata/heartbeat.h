@@ -52,6 +52,8 @@ int32_t heartbeats_on_closed(struct heartbeats *heartbeats, uint64_t connection,
 int32_t heartbeats_next_dial(struct heartbeats *heartbeats, const struct image *image, int64_t now_us);
 void heartbeats_on_dialed(struct heartbeats *heartbeats, int32_t broker_id, bool is_refused, int64_t now_us);
 
+/* The controller itself stood still for so long (a paused process, a sleeping machine): nobody could be heard. */
+void heartbeats_forgive(struct heartbeats *heartbeats, int64_t stalled_us);
 /* The next unfenced broker that is to be fenced now, from *at on; NO_BROKER at the end. */
 int32_t heartbeats_next_lost(const struct heartbeats *heartbeats, const struct image *image, uint32_t *at, int64_t now_us);
 /* Whether another incarnation may take over the registration. */

@@ -151,7 +151,7 @@ static enum kafka_error check_epochs(const struct image_partition *partition, in
 static bool may_be_in_isr(const struct image *image, const Skiff__IsrMember *member)
 {
     const struct image_broker *broker = image_broker_get(image, member->broker_id);
-    return image_broker_is_active(broker) && (member->broker_epoch == -1 || member->broker_epoch == broker->epoch);
+    return image_broker_is_active(broker) && member->broker_epoch == broker->epoch;
 }
 
 static enum kafka_error check_isr(const struct image *image, const struct image_partition *partition, const Skiff__AlterPartitionItem *item,

@@ -79,7 +79,9 @@ struct controller_node {
     struct list held; /* struct held_request: what waits for evidence, for other brokers or for the office */
     struct list dials;       /* struct dial */
     struct env_timer session_timer, balance_timer, answer_timer, retry_timer;
+    int64_t session_timer_us; /* when it is to fire */
     bool is_balance_due; /* balance_timer runs */
+    bool has_failed;     /* the log holds what this version cannot replay: the image is void */
     bool is_pumping, is_retrying;
 };
 

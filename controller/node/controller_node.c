@@ -34,10 +34,11 @@ static void publish_leader(struct controller_node *node)
 void controller_fail(struct controller_node *node, const char *reason)
 {
     log_line(env_logger(node->env), LOG_ERROR, "controller", "%s", reason);
+    node->has_failed = true;
     if (node->config.on_failed) node->config.on_failed(node->config.user, reason);
 }
 
-bool controller_is_active(const struct controller_node *node) { return node->leader.is_self; }
+bool controller_is_active(const struct controller_node *node) { return node->leader.is_self && !node->has_failed; }
 
 /* Nothing below needs to know what changed, only that leaders may have to move. */
 static void note_changes(struct controller_node *node, int64_t now_us)
@@ -52,6 +53,7 @@ static void on_committed(void *user, int64_t index, int64_t term, struct buf *by
 {
     struct controller_node *node = user;
     char why[REPLAY_ERROR_MAX];
+    if (node->has_failed) return;
     if (image_replay(&node->image, bytes ? buf_slice(bytes) : SLICE_NULL, index, &node->delta, why) != ERR_OK) {
         controller_fail(node, why);
         return;
@@ -122,6 +124,7 @@ static void leave_office(struct controller_node *node)
 static void on_leader(void *user, const struct raft_node_leader *leader, int64_t now_us)
 {
     struct controller_node *node = user;
+    if (node->has_failed) return;
     bool was_active = controller_is_active(node);
     bool is_new_office = leader->is_self && (!was_active || node->leader.term != leader->term);
     node->leader = *leader;

@@ -6,6 +6,8 @@
 
 #define DIAL_TIMEOUT_US 1000000
 #define UPDATE_AGAIN_US 5000 /* what is due is under way: a fence waits for its locks */
+#define TICK_US 1000000        /* often enough to see that this process stood still ... */
+#define STALL_US 500000        /* ... for so long that brokers could not be heard */
 #define BALANCE_DELAY_US 2000000 /* a node that is back joins its ISRs one after the other: move its leaderships together */
 #define BALANCE_BATCH 1000 /* leaderships moved at a time */
 
@@ -97,6 +99,7 @@ static void dial_broker(struct controller_node *node, int32_t broker_id)
 void sessions_begin(struct controller_node *node, int64_t now_us)
 {
     heartbeats_take_office(&node->heartbeats, &node->image, now_us);
+    node->session_timer_us = now_us;
     sessions_balance_soon(node, now_us);
     sessions_update(node, now_us);
 }
@@ -115,13 +118,26 @@ void sessions_end(struct controller_node *node)
     node->is_balance_due = false;
 }
 
+/* The timer is set at all times, so one that is late shows that nothing here ran. */
+static void forgive_stall(struct controller_node *node, int64_t now_us)
+{
+    int64_t late_us = now_us - node->session_timer_us;
+    if (late_us < STALL_US) return;
+    log_line(env_logger(node->env), LOG_WARN, "controller", "this process stood still for %lld ms: sessions are extended by that",
+             (long long)(late_us / 1000));
+    heartbeats_forgive(&node->heartbeats, late_us);
+    node->session_timer_us = now_us;
+}
+
 void sessions_update(struct controller_node *node, int64_t now_us)
 {
     if (!controller_is_active(node)) return;
+    forgive_stall(node, now_us);
     for (int32_t id; (id = heartbeats_next_dial(&node->heartbeats, &node->image, now_us)) != NO_BROKER;) dial_broker(node, id);
     fence_lost(node, now_us);
     int64_t deadline = min_i64(heartbeats_deadline_us(&node->heartbeats, &node->image), controller_held_until_us(node));
-    if (deadline < INT64_MAX) env_timer_set(node->env, &node->session_timer, max_i64(deadline, now_us + UPDATE_AGAIN_US));
+    node->session_timer_us = min_i64(max_i64(deadline, now_us + UPDATE_AGAIN_US), now_us + TICK_US);
+    env_timer_set(node->env, &node->session_timer, node->session_timer_us);
     operations_on_applied(node, now_us);
 }
 

@@ -149,7 +149,10 @@ static void on_answer(struct channel_call *channel_call, enum err err, struct bu
     struct model_broker *broker = CONTAINER_OF(channel_call, struct model_broker, call);
     (void)frame;
     broker->is_calling = false;
-    if (err != ERR_OK) return;
+    if (err != ERR_OK) {
+        env_timer_set(broker->env, &broker->timer, now_us + 20 * SIM_MS);
+        return;
+    }
     struct arena arena;
     arena_init(&arena, SIZE_MAX);
     if (channel_call->api_key == PRIVATE_API_REGISTER_BROKER) {
@@ -520,6 +523,24 @@ START_TEST(silent_broker_is_fenced_after_its_session)
 }
 END_TEST
 
+START_TEST(paused_lone_node_does_not_fence_itself)
+{
+    struct cluster cluster;
+    start_cluster(&cluster, 1, 600);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, SIM_SECOND));
+    create_topic(&cluster, "t", 1, 1, KAFKA_NONE);
+    sim_run_for(cluster.sim, 3 * SIM_SECOND);
+    for (int i = 0; i < 5; i++) {
+        sim_node_pause(cluster.hosts[0]);
+        sim_run_for(cluster.sim, (5 + 7 * i) * SIM_SECOND);
+        sim_node_resume(cluster.hosts[0]);
+        sim_run_for(cluster.sim, 2 * SIM_SECOND);
+        ck_assert_int_eq(image_topic_by_name(&cluster.brokers[0].image, SLICE_LITERAL("t"))->partitions[0].leader_epoch, 0);
+    }
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
 static bool has_left(void *context) { return ((struct cluster *)context)->brokers[victim].has_left; }
 
 START_TEST(controlled_shutdown_is_quick_and_moves_all)
@@ -552,6 +573,7 @@ int main(void)
     tcase_add_loop_test(tests, b_epoch_restart_of_all_nodes_needs_no_timeout, 0, 10);
     tcase_add_loop_test(tests, a_replay_voter_that_was_away_catches_up_from_a_snapshot, 0, 5);
     tcase_add_test(tests, silent_broker_is_fenced_after_its_session);
+    tcase_add_test(tests, paused_lone_node_does_not_fence_itself);
     tcase_add_loop_test(tests, controlled_shutdown_is_quick_and_moves_all, 0, 5);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -89,6 +89,15 @@ START_TEST(silence_ends_a_session_after_the_timeout)
 }
 END_TEST
 
+START_TEST(stall_of_the_controller_is_no_silence_of_the_brokers)
+{
+    all_speak(0);
+    heartbeats_forgive(&heartbeats, 20 * SECOND);
+    ck_assert_int_eq(lost(20 * SECOND + TIMEOUT - 1), NO_BROKER);
+    ck_assert_int_eq(lost(20 * SECOND + TIMEOUT), 0);
+}
+END_TEST
+
 START_TEST(new_office_dials_all_and_gives_the_silent_a_full_timeout)
 {
     heartbeats_take_office(&heartbeats, &meta.image, 100 * SECOND);
@@ -158,6 +167,7 @@ int main(void)
     tcase_add_test(tests, dial_that_connects_proves_nothing_and_is_repeated);
     tcase_add_test(tests, refusal_does_not_count_when_the_broker_spoke_meanwhile);
     tcase_add_test(tests, silence_ends_a_session_after_the_timeout);
+    tcase_add_test(tests, stall_of_the_controller_is_no_silence_of_the_brokers);
     tcase_add_test(tests, new_office_dials_all_and_gives_the_silent_a_full_timeout);
     tcase_add_test(tests, wrongly_fenced_broker_is_judged_by_time_only);
     tcase_add_test(tests, lowest_applied_counts_active_brokers_only);
