@@ -155,3 +155,5 @@ enum err plog_rebuild_producers_wait(struct plog *log)
         err = replay_segment(log, log->segments[i], from, now_ms);
     return err;
 }
+
+bool plog_knows_producer(const struct plog *log, int64_t producer_id) { return producer_state_get(&log->producers, producer_id) != NULL; }

@@ -463,6 +463,20 @@ static enum err apply_segments(struct recovery *recovery)
     return ERR_OK;
 }
 
+/* The file was read, perhaps from a page cache that outlived its process: the next flush puts it on the medium. */
+static enum err flush_later(struct plog *log, const char *name)
+{
+    char path[PATH_BYTES_MAX];
+    struct env_file *file = NULL;
+    int n = snprintf(path, sizeof path, "%s/%s", log->directory, name);
+    if (n < 0 || (size_t)n >= sizeof path) return ERR_LIMIT;
+    enum err err = env_open(log->shared->env, path, ENV_OPEN_READ, &file);
+    if (err) return err == ERR_NOT_FOUND ? ERR_OK : err;
+    file_set_add_file(&log->unsynced, file);
+    env_file_unref(file);
+    return ERR_OK;
+}
+
 static enum err apply_derived(struct recovery *recovery)
 {
     struct plog *log = recovery->log;
@@ -477,6 +491,8 @@ static enum err apply_derived(struct recovery *recovery)
     (void)epoch_cache_cut_end(&log->epochs, end);
     file_set_add_directory(&log->unsynced, log->log_dir);
     file_set_add_directory(&log->unsynced, log->directory);
+    enum err file_err = flush_later(log, CHECKPOINT_PARTITION);
+    if (file_err) return file_err;
     while (log->snapshot_count > 0 && log->snapshots[log->snapshot_count - 1] > end) {
         char name[64];
         (void)snprintf(name, sizeof name, "%020lld.snapshot", (long long)log->snapshots[--log->snapshot_count]);

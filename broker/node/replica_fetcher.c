@@ -255,6 +255,10 @@ static void on_divergence(struct replica *replica, const struct fetch_response_d
         delay(replica);
         return;
     }
+    log_line(env_logger(replica->manager->env), LOG_INFO, "replica",
+             "%s: our log, %lld to %lld, last epoch %d, leaves that of leader %d, whose epoch %d ends at %lld: cut at %lld",
+             plog_name(replica->log), (long long)p->log_start, (long long)p->log_end, plog_last_epoch(replica->log), p->leader_id,
+             leader->epoch, (long long)leader->end_offset, (long long)target);
     set_state(replica, REPLICA_FETCH_BUSY);
     replica_truncate(replica, target);
     if (replica->fetch.state == REPLICA_FETCH_BUSY) make_ready_or_busy(replica);

@@ -241,25 +241,31 @@ void replica_restart_log(struct replica *replica, int64_t offset)
 static const char *const checkpoint_names[LOG_DIR_CHECKPOINTS] = {CHECKPOINT_RECOVERY_POINT, CHECKPOINT_LOG_START,
                                                                   CHECKPOINT_HIGH_WATERMARK};
 
-static int64_t checkpoint_offset(struct replica *replica, size_t which)
+static void write_entry(struct writer *w, size_t which, struct plog *log, int64_t high_watermark)
 {
-    if (which == 0) return plog_recovery_point(replica->log);
-    return which == 1 ? plog_start(replica->log) : replica->partition.high_watermark;
+    struct slice topic;
+    int32_t partition = 0;
+    bool is_name = plog_parse_name(slice_str(plog_name(log)), &topic, &partition);
+    ASSERT(is_name);
+    int64_t offset = which == 0 ? plog_recovery_point(log) : which == 1 ? plog_start(log) : high_watermark;
+    offset_checkpoint_write_entry(w, topic, partition, offset);
 }
 
+/* Logs that no metadata has claimed yet keep what the last checkpoint said of them. */
 static void write_checkpoint_text(const struct log_dir *dir, size_t which, struct writer *w)
 {
+    const struct replica_manager *m = dir->manager;
     size_t count = 0;
-    LIST_FOR_EACH (&dir->manager->all, node) count += CONTAINER_OF(node, struct replica, in_manager)->dir == dir;
+    LIST_FOR_EACH (&m->all, node) count += CONTAINER_OF(node, struct replica, in_manager)->dir == dir;
+    LIST_FOR_EACH (&m->orphan_list, node) count += CONTAINER_OF(node, struct orphan, node)->dir == dir;
     checkpoint_write_head(w, count);
-    LIST_FOR_EACH (&dir->manager->all, node) {
+    LIST_FOR_EACH (&m->all, node) {
         struct replica *replica = CONTAINER_OF(node, struct replica, in_manager);
-        if (replica->dir != dir) continue;
-        struct slice topic;
-        int32_t partition = 0;
-        bool is_name = plog_parse_name(slice_str(plog_name(replica->log)), &topic, &partition);
-        ASSERT(is_name);
-        offset_checkpoint_write_entry(w, topic, partition, checkpoint_offset(replica, which));
+        if (replica->dir == dir) write_entry(w, which, replica->log, replica->partition.high_watermark);
+    }
+    LIST_FOR_EACH (&m->orphan_list, node) {
+        struct orphan *orphan = CONTAINER_OF(node, struct orphan, node);
+        if (orphan->dir == dir) write_entry(w, which, orphan->log, orphan->high_watermark);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "broker/node/controller_channel.h"
 #include "broker/node/log_dir.h"
 #include "broker/node/replica_manager.h"
+#include "broker/replica/producer_gaps.h"
 
 struct replica_fetcher;
 
@@ -66,6 +67,7 @@ struct replica {
     struct list_node in_manager;
 
     struct list produced; /* produce_partition: to be appended at the end of this turn */
+    struct producer_gaps gaps;
     struct list_node to_append;
     struct list watchers; /* fetch_entry.watch */
 

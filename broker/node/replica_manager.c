@@ -4,6 +4,8 @@
 #include "common/checked.h"
 #include "common/mem.h"
 
+#include <stdio.h>
+
 #define TICKS_PER_LAG 4 /* a lagging follower is seen this often within replica.lag.time.max.ms, at worst a quarter late */
 
 const struct replica_manager_options replica_manager_options_default = {
@@ -105,6 +107,27 @@ static void send_proposal(struct replica *replica, const struct isr_proposal *pr
     controller_channel_alter_partition(m->channel, item);
 }
 
+static void list_isr(const struct partition *p, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < p->replica_count && used < size; i++)
+        if (isr_has(p->isr, i)) used += (size_t)snprintf(text + used, size - used, "%s%d", used ? "," : "", p->replicas[i].id);
+}
+
+static void log_changes(const struct replica *replica, unsigned changed)
+{
+    const struct partition *p = &replica->partition;
+    const struct logger *logger = env_logger(replica->manager->env);
+    char isr[256];
+    if (!(changed & (PARTITION_ISR_CHANGED | PARTITION_ROLE_CHANGED)) || logger->level > LOG_DEBUG) return;
+    list_isr(p, isr, sizeof isr);
+    log_line(logger, LOG_DEBUG, "replica",
+             "%s: %s, leader %d, epoch %d/%d, in sync %s, offsets %lld to %lld, high watermark %lld, durable %lld", plog_name(replica->log),
+             partition_role_name(p->role), p->leader_id, p->leader_epoch, p->partition_epoch, isr, (long long)p->log_start,
+             (long long)p->log_end, (long long)p->high_watermark, (long long)p->durable_end);
+}
+
 void replica_feed(struct replica *replica, const struct partition_event *event)
 {
     struct partition_actions actions;
@@ -114,6 +137,7 @@ void replica_feed(struct replica *replica, const struct partition_event *event)
         list_remove(node);
         replica_produce_complete(CONTAINER_OF(node, struct produce_waiter, node));
     }
+    log_changes(replica, actions.changed);
     if (actions.propose) send_proposal(replica, &actions.proposal);
     if (actions.changed) replica_fetch_wake(replica);
     if (!replica->partition.settings->counts_unflushed && partition_needs_flush(&replica->partition)) replica_want_flush(replica);
@@ -177,6 +201,7 @@ static struct replica *create_replica(struct replica_manager *m, const struct im
     replica->target = (struct fetch_target){topic->id, partition};
     list_init(&replica->produced);
     list_init(&replica->watchers);
+    producer_gaps_init(&replica->gaps, env_random64(m->env));
     topic_settings_resolve(&m->options.topic_defaults, m->image, topic, &replica->settings);
     int64_t high_watermark = attach_log(replica, topic);
     struct plog *log = replica->log;
@@ -205,6 +230,7 @@ static void free_replica(struct replica *replica)
     map_remove(&replica->manager->replicas, MAP_KEY(&replica->target));
     list_remove(&replica->in_manager);
     partition_deinit(&replica->partition);
+    producer_gaps_deinit(&replica->gaps);
     mem_free(replica);
 }
 
@@ -483,6 +509,10 @@ static bool close_dir(struct replica_manager *m, struct log_dir *dir)
     LIST_FOR_EACH (&m->all, node) {
         struct replica *replica = CONTAINER_OF(node, struct replica, in_manager);
         if (is_clean && replica->dir == dir) is_clean = plog_close_clean(replica->log) == ERR_OK;
+    }
+    LIST_FOR_EACH (&m->orphan_list, node) {
+        struct orphan *orphan = CONTAINER_OF(node, struct orphan, node);
+        if (is_clean && orphan->dir == dir) is_clean = plog_close_clean(orphan->log) == ERR_OK;
     }
     return is_clean && replica_write_checkpoints_wait(dir) &&
            file_replace_wait(m->env, dir->path, CHECKPOINT_CLEAN_SHUTDOWN, SLICE_LITERAL("{\"version\":0}")) == ERR_OK;

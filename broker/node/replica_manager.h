@@ -86,6 +86,9 @@ struct produce_partition {
     struct replica *replica;
     struct produce_waiter waiter;
     int32_t last_offset_delta;
+    int64_t producer_id; /* -1: not idempotent */
+    int16_t producer_epoch;
+    int32_t sequence;
 };
 struct replica_produce {
     /* In. */

@@ -36,6 +36,13 @@ static void settle_refused(struct produce_partition *part, enum kafka_error erro
     settle(part);
 }
 
+/* Nothing of it was appended, and the client will try again. */
+static void settle_postponed(struct replica *replica, struct produce_partition *part, enum kafka_error error)
+{
+    if (part->producer_id >= 0) producer_gaps_note(&replica->gaps, part->producer_id, part->producer_epoch, part->sequence);
+    settle_refused(part, error);
+}
+
 void replica_produce_complete(struct produce_waiter *waiter)
 {
     struct produce_partition *part = CONTAINER_OF(waiter, struct produce_partition, waiter);
@@ -68,28 +75,52 @@ static struct record_batch_verdict check_batch(const struct replica *replica, st
     return record_batch_validate(batch, &rules);
 }
 
-static enum kafka_error admit(struct replica_manager *m, struct produce_partition *part)
+static void read_producer(struct produce_partition *part)
 {
-    struct replica *replica = replica_find(m, part->topic_id, part->partition);
-    if (!replica) return replica_absent_error(m, part->topic_id, part->partition);
-    enum kafka_error error = partition_check_produce(&replica->partition, part->request->acks);
-    if (error != KAFKA_NONE) return error;
+    struct record_batch batch;
+    if (record_batch_parse(part->records, &batch) != ERR_OK || batch.base_sequence < 0) return;
+    part->producer_id = batch.producer_id;
+    part->producer_epoch = batch.producer_epoch;
+    part->sequence = batch.base_sequence;
+    part->last_offset_delta = batch.last_offset_delta;
+}
+
+static enum kafka_error admit_batch(const struct replica *replica, struct produce_partition *part)
+{
     struct record_batch batch;
     struct record_batch_verdict verdict = check_batch(replica, part->records, part->request->api_version, &batch);
     part->error_message = verdict.message;
-    if (verdict.error != KAFKA_NONE) return verdict.error;
-    part->replica = replica;
-    part->last_offset_delta = batch.last_offset_delta;
-    return KAFKA_NONE;
+    part->last_offset_delta = verdict.error == KAFKA_NONE ? batch.last_offset_delta : 0;
+    return verdict.error;
 }
 
-static void enqueue(struct produce_partition *part)
+static void enqueue(struct replica *replica, struct produce_partition *part)
 {
-    struct replica *replica = part->replica;
     (void)buf_ref(part->request->buf);
     list_push_back(&replica->produced, &part->node);
+    part->replica = replica;
     if (!list_is_linked(&replica->to_append)) list_push_back(&replica->manager->to_append, &replica->to_append);
     replica_manager_schedule(replica->manager);
+}
+
+static void take(struct replica_manager *m, struct produce_partition *part)
+{
+    struct replica *replica = replica_find(m, part->topic_id, part->partition);
+    if (!replica) {
+        settle_refused(part, replica_absent_error(m, part->topic_id, part->partition));
+        return;
+    }
+    read_producer(part);
+    enum kafka_error error = partition_check_produce(&replica->partition, part->request->acks);
+    if (error != KAFKA_NONE) {
+        settle_postponed(replica, part, error);
+        return;
+    }
+    error = admit_batch(replica, part);
+    if (error == KAFKA_NONE)
+        enqueue(replica, part);
+    else
+        settle_refused(part, error);
 }
 
 static struct produce_partition *dequeue(struct replica *replica)
@@ -129,6 +160,7 @@ static void begin(struct replica_manager *m, struct replica_produce *request)
         part->error_message = NULL;
         part->base_offset = part->append_time_ms = part->log_start_offset = -1;
         part->leader_id = part->leader_epoch = -1;
+        part->producer_id = -1;
         list_node_init(&part->node);
         list_node_init(&part->waiter.node);
     }
@@ -139,14 +171,7 @@ void replica_manager_produce(struct replica_manager *m, struct replica_produce *
     ASSERT(request->acks >= -1 && request->acks <= 1);
     ASSERT(!m->is_closing);
     begin(m, request);
-    for (size_t i = 0; i < request->partition_count; i++) {
-        struct produce_partition *part = &request->partitions[i];
-        enum kafka_error error = admit(m, part);
-        if (error == KAFKA_NONE)
-            enqueue(part);
-        else
-            settle_refused(part, error);
-    }
+    for (size_t i = 0; i < request->partition_count; i++) take(m, &request->partitions[i]);
     struct produce_partition none = {.request = request};
     if (request->acks == -1 && request->pending > 1)
         env_timer_set(m->env, &request->timer, saturating_add_i64(env_now_us(m->env), max_i64(request->timeout_ms, 0) * 1000 + 1));
@@ -173,6 +198,10 @@ static void acknowledge(struct replica *replica, struct produce_partition *part,
                         int64_t now_us)
 {
     enum kafka_error error = error_of(batch->verdict, err);
+    if (batch->verdict == PLOG_FAILED) {
+        settle_postponed(replica, part, error);
+        return;
+    }
     if (error != KAFKA_NONE) {
         settle_refused(part, error);
         return;
@@ -190,18 +219,28 @@ static void acknowledge(struct replica *replica, struct produce_partition *part,
     replica_feed(replica, &event);
 }
 
+static enum kafka_error check_append(struct replica *replica, const struct produce_partition *part)
+{
+    enum kafka_error error = partition_check_produce(&replica->partition, part->request->acks);
+    if (error != KAFKA_NONE) return error;
+    /* A truncation of the follower that this replica was has not ended. */
+    if (plog_is_busy(replica->log)) return KAFKA_NOT_LEADER_OR_FOLLOWER;
+    bool is_beginning = part->producer_id >= 0 && !plog_knows_producer(replica->log, part->producer_id);
+    if (is_beginning && !producer_gaps_admit(&replica->gaps, part->producer_id, part->producer_epoch, part->sequence))
+        return KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    return KAFKA_NONE;
+}
+
 /* Takes up to APPEND_BATCHES_MAX parts off the queue; those that may no longer be appended are refused. */
 static size_t collect(struct replica *replica, struct produce_partition **parts, struct plog_batch *batches)
 {
     size_t count = 0;
     while (count < APPEND_BATCHES_MAX && !list_is_empty(&replica->produced)) {
         struct produce_partition *part = dequeue(replica);
-        enum kafka_error error = partition_check_produce(&replica->partition, part->request->acks);
-        /* A truncation of the follower that this replica was has not ended. */
-        if (error == KAFKA_NONE && plog_is_busy(replica->log)) error = KAFKA_NOT_LEADER_OR_FOLLOWER;
+        enum kafka_error error = check_append(replica, part);
         if (error != KAFKA_NONE) {
             buf_unref(part->request->buf);
-            settle_refused(part, error);
+            settle_postponed(replica, part, error);
             continue;
         }
         parts[count] = part;
@@ -236,7 +275,7 @@ void replica_refuse_queued(struct replica *replica, enum kafka_error error)
     while (!list_is_empty(&replica->produced)) {
         struct produce_partition *part = dequeue(replica);
         buf_unref(part->request->buf);
-        settle_refused(part, error);
+        settle_postponed(replica, part, error);
     }
     if (list_is_linked(&replica->to_append)) list_remove(&replica->to_append);
 }

@@ -166,9 +166,12 @@ static void set_orphan_aside(struct replica_manager *m, struct orphan *orphan)
 {
     char name[TOPIC_NAME_MAX + 16];
     (void)snprintf(name, sizeof name, "%s", plog_name(orphan->log));
+    char id[UUID_TEXT_SIZE];
+    uuid_text(plog_topic_id(orphan->log), id);
     unlink_orphan(m, orphan);
     plog_destroy(orphan->log);
-    log_line(env_logger(m->env), LOG_WARN, "log", "%s/%s belongs to no replica of this node; set aside as -stray", orphan->dir->path, name);
+    log_line(env_logger(m->env), LOG_WARN, "log", "%s/%s, topic id %s, belongs to no replica of this node; set aside as -stray",
+             orphan->dir->path, name, id);
     env_mark(m->env, "a stray log was set aside");
     enum err err = plog_set_aside(m->env, orphan->dir->path, name);
     if (err != ERR_OK) log_dir_fail(orphan->dir, "setting a stray log aside", err);
