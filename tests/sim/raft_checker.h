@@ -23,7 +23,7 @@
 
 struct raft_checker;
 
-/* `failed` is called with "R-XXX: what" at the first violation; nothing is checked after it. */
+/* `failed` is called with "R-ID: what" at the first violation; nothing is checked after it. */
 struct raft_checker *raft_checker_create(void (*failed)(void *context, const char *text), void *context);
 void raft_checker_destroy(struct raft_checker *checker);
 
