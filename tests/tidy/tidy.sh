@@ -24,7 +24,7 @@ fi
 
 banned=$(grep -nE '\b(strcpy|strcat|sprintf|vsprintf|strncpy|strtok|atoi|atol|gets|alloca|rand|srand|gmtime|localtime|setjmp|longjmp)\(' $code | grep -vE '^[^:]+:[0-9]+: *(\*|/\*|//)')
 [ -n "$banned" ] && fail "banned calls" "$banned"
-memory=$(grep -nE '\b(malloc|calloc|realloc|free)\(' $(printf '%s\n' $code | grep -vE '^common/mem\.c$|^proto/kmsgc\.c$') | grep -vE 'mem_|_free\(|->free\(|\.free\(' )
+memory=$(grep -nE '\b(malloc|calloc|realloc|free)\(' $(printf '%s\n' $code | grep -vE '^common/(mem\.c|io/)|^proto/kmsgc\.c$') | grep -vE 'mem_|_free\(|->free\(|\.free\(' )
 [ -n "$memory" ] && fail "heap memory outside common/mem.h" "$memory"
 left=$(grep -nE '\b(TODO|FIXME|XXX|HACK)\b' $all | grep -v '^tests/tidy/tidy.sh')
 [ -n "$left" ] && fail "leftovers" "$left"
