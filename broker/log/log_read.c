@@ -24,32 +24,73 @@ void plog_read_release(struct plog_read *read)
 
 /* ---- from the tail ------------------------------------------------------------------------------------------------- */
 
-/* False: there is no piece left. Batches that lie side by side in one buffer are one piece. */
-static bool add_tail_piece(struct plog_read *read, const struct tail_entry *entry)
+/* The batches of the tail that one read takes. */
+struct run {
+    const struct tail_entry *first, *end; /* end: the first one not taken, or NULL */
+    int64_t bytes, next_offset;
+    size_t pieces; /* batches side by side in one buffer are one piece */
+};
+
+static bool is_side_by_side(const struct tail_entry *entry, const struct tail_entry *next)
 {
-    struct env_piece *last = read->piece_count ? &read->pieces[read->piece_count - 1] : NULL;
-    if (last && last->buf == entry->buf && last->position + last->length == (int64_t)entry->at) {
-        last->length += (int64_t)entry->size;
-    } else {
-        if (read->piece_count == PLOG_READ_PIECES_MAX) return false;
+    return entry && entry->buf == next->buf && entry->at + entry->size == next->at;
+}
+
+static struct run find_run(const struct tail *tail, const struct tail_entry *first, const struct plog_read *read, int64_t limit,
+                           int64_t bytes_max)
+{
+    struct run run = {.first = first, .next_offset = read->offset};
+    const struct tail_entry *last = NULL, *entry = first;
+    for (; entry && entry->end_offset <= limit; last = entry, entry = tail_next(tail, entry)) {
+        bool fits = run.bytes + (int64_t)entry->size <= bytes_max;
+        if (!fits && !(run.bytes == 0 && read->is_first_whole)) break;
+        run.pieces += !is_side_by_side(last, entry);
+        run.bytes += (int64_t)entry->size;
+        run.next_offset = entry->end_offset;
+    }
+    run.end = entry;
+    return run;
+}
+
+static void reference_run(struct plog_read *read, const struct tail *tail, const struct run *run)
+{
+    const struct tail_entry *last = NULL;
+    for (const struct tail_entry *entry = run->first; entry != run->end; last = entry, entry = tail_next(tail, entry)) {
+        if (is_side_by_side(last, entry)) {
+            read->pieces[read->piece_count - 1].length += (int64_t)entry->size;
+            continue;
+        }
         read->pieces[read->piece_count++] =
             (struct env_piece){.buf = buf_ref(entry->buf), .position = (int64_t)entry->at, .length = (int64_t)entry->size};
     }
-    read->bytes += (int64_t)entry->size;
-    read->next_offset = entry->end_offset;
-    return true;
 }
 
-/* Everything the tail has for this read; false when it does not reach back to the offset. */
-static bool read_tail(struct plog *log, struct plog_read *read, int64_t limit)
+/* Many small buffers: one copy costs less than a long vector, here and in the kernel. */
+static void copy_run(struct plog_read *read, const struct tail *tail, const struct run *run)
 {
-    const struct tail_entry *entry = tail_find(&log->tail, read->offset);
-    if (!entry) return false;
-    for (; entry && entry->end_offset <= limit; entry = tail_next(&log->tail, entry)) {
-        bool fits = read->bytes + (int64_t)entry->size <= read->bytes_max;
-        if (!fits && !(read->bytes == 0 && read->is_first_whole)) break;
-        if (!add_tail_piece(read, entry)) break;
+    struct buf *buf = buf_create((size_t)run->bytes);
+    for (const struct tail_entry *entry = run->first; entry != run->end; entry = tail_next(tail, entry)) {
+        memcpy(buf->data + buf->size, entry->buf->data + entry->at, entry->size);
+        buf->size += entry->size;
     }
+    read->pieces[read->piece_count++] = env_piece_buf(buf);
+}
+
+/* Everything the tail has for this read; false when it does not reach back to the offset, or has more than a small read. */
+static bool read_tail(struct plog *log, struct plog_read *read, int64_t limit, bool in_memory)
+{
+    const struct tail_entry *first = tail_find(&log->tail, read->offset);
+    if (!first) return false;
+    struct run run = find_run(&log->tail, first, read, limit, in_memory ? read->bytes_max : min_i64(read->bytes_max, SMALL_READ_MAX + 1));
+    bool is_all = !run.end || run.end->end_offset > limit || read->bytes_max <= SMALL_READ_MAX;
+    if (!in_memory && (run.bytes > SMALL_READ_MAX || !is_all)) return false;
+    if (run.bytes == 0) return true;
+    if (run.pieces <= PLOG_READ_PIECES_MAX)
+        reference_run(read, &log->tail, &run);
+    else
+        copy_run(read, &log->tail, &run);
+    read->bytes = run.bytes;
+    read->next_offset = run.next_offset;
     return true;
 }
 
@@ -182,11 +223,7 @@ enum err plog_read(struct plog *log, struct plog_read *read)
 
     bool in_memory = read->is_in_memory || read->offset >= read->file_limit;
     if (!in_memory) limit = min_i64(limit, read->file_limit);
-    if (read_tail(log, read, limit)) {
-        if (in_memory || read->bytes <= SMALL_READ_MAX) return ERR_OK;
-        plog_read_release(read);
-        read->next_offset = read->offset;
-    }
+    if (read_tail(log, read, limit, in_memory)) return ERR_OK;
     enum err err = read_files(log, read, limit, in_memory);
     return err == ERR_IO ? plog_check(log, err) : err;
 }

@@ -61,9 +61,11 @@ static bool read_entry(struct producer_state *state, struct reader *r, int64_t n
     if (!producer) {
         producer = mem_alloc(sizeof *producer);
         *producer = entry;
+        producer->txn_first_offset = -1;
         map_put(&state->producers, MAP_KEY(&producer->id), producer);
     }
     if (producer->epoch != entry.epoch || producer->batch_count == PRODUCER_BATCHES_KEPT) return false;
+    state->open_transactions += (uint32_t)(entry.txn_first_offset >= 0) - (uint32_t)(producer->txn_first_offset >= 0);
     producer->coordinator_epoch = entry.coordinator_epoch;
     producer->txn_first_offset = entry.txn_first_offset;
     producer->last_timestamp_ms = batch.timestamp_ms;

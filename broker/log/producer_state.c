@@ -3,14 +3,18 @@
 #include "common/assert.h"
 #include "common/mem.h"
 
-void producer_state_init(struct producer_state *state, uint64_t seed) { map_init(&state->producers, seed); }
+void producer_state_init(struct producer_state *state, uint64_t seed)
+{
+    map_init(&state->producers, seed);
+    state->open_transactions = 0;
+}
 
 void producer_state_clear(struct producer_state *state)
 {
     uint64_t seed = state->producers.seed;
     MAP_FOR_EACH (&state->producers, struct producer, producer) mem_free(producer);
     map_deinit(&state->producers);
-    map_init(&state->producers, seed);
+    producer_state_init(state, seed);
 }
 
 void producer_state_deinit(struct producer_state *state)
@@ -121,6 +125,7 @@ void producer_state_append(struct producer_state *state, const struct producer_e
     producer->last_timestamp_ms = event->timestamp_ms;
     producer->seen_ms = now_ms;
     if (event->is_marker) {
+        state->open_transactions -= producer->txn_first_offset >= 0;
         producer->txn_first_offset = -1;
         producer->coordinator_epoch = event->coordinator_epoch;
         return;
@@ -129,7 +134,9 @@ void producer_state_append(struct producer_state *state, const struct producer_e
                                                   .offset_delta = event->offset_delta,
                                                   .last_offset = event->base_offset + event->offset_delta,
                                                   .timestamp_ms = event->timestamp_ms});
-    if (event->is_transactional && producer->txn_first_offset < 0) producer->txn_first_offset = event->base_offset;
+    if (!event->is_transactional || producer->txn_first_offset >= 0) return;
+    producer->txn_first_offset = event->base_offset;
+    state->open_transactions++;
 }
 
 void producer_state_expire(struct producer_state *state, int64_t now_ms, int64_t expiration_ms)
@@ -145,6 +152,7 @@ void producer_state_expire(struct producer_state *state, int64_t now_ms, int64_t
 int64_t producer_state_first_unstable(const struct producer_state *state)
 {
     int64_t first = -1;
+    if (state->open_transactions == 0) return first;
     MAP_FOR_EACH (&state->producers, struct producer, producer) {
         if (producer->txn_first_offset < 0) continue;
         if (first < 0 || producer->txn_first_offset < first) first = producer->txn_first_offset;

@@ -33,7 +33,8 @@ struct producer {
 };
 
 struct producer_state {
-    struct map producers; /* by id */
+    struct map producers;       /* by id */
+    uint32_t open_transactions; /* producers with txn_first_offset >= 0 */
 };
 
 /* The part of a batch header that matters here. */

@@ -68,6 +68,8 @@ void tail_push(struct tail *tail, struct buf *buf, size_t at, size_t size, int64
 
 struct tail_entry *tail_find(const struct tail *tail, int64_t offset)
 {
+    struct list_node *first = list_first(&tail->entries);
+    if (!first || offset < IN_TAIL(first)->base_offset) return NULL;
     /* Readers are near the end. */
     for (struct list_node *node = list_last(&tail->entries); node && node != &tail->entries.head; node = node->prev) {
         struct tail_entry *entry = IN_TAIL(node);

@@ -161,6 +161,8 @@ static void fill(struct producer_state *state, uint64_t seed)
 static void check_equal(const struct producer_state *a, const struct producer_state *b)
 {
     ck_assert_uint_eq(producer_state_count(a), producer_state_count(b));
+    ck_assert_uint_eq(a->open_transactions, b->open_transactions);
+    ck_assert_int_eq(producer_state_first_unstable(a), producer_state_first_unstable(b));
     MAP_FOR_EACH (&a->producers, struct producer, producer) {
         const struct producer *other = producer_state_get(b, producer->id);
         ck_assert(other != NULL);
