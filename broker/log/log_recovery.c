@@ -526,14 +526,10 @@ static enum err recover(struct recovery *recovery)
     return apply(recovery, &damage);
 }
 
-enum err plog_open(struct plog_shared *shared, const char *log_dir, const char *name, const struct plog_config *config,
-                   const struct plog_claims *claims, struct plog **log, struct plog_recovery *report)
+static enum err open_once(struct plog_shared *shared, const char *log_dir, const char *name, const struct plog_config *config,
+                          const struct plog_claims *claims, struct plog **log, struct plog_recovery *report)
 {
-    struct slice topic = SLICE_NULL;
-    int32_t partition = 0;
-    *log = NULL;
     *report = (struct plog_recovery){.found = PLOG_WHOLE};
-    if (!plog_parse_name(slice_str(name), &topic, &partition)) return ERR_INVALID;
     struct recovery recovery = {.log = plog_alloc(shared, log_dir, name, config), .claims = claims, .report = report};
     recovery.log->has_directory = true;
     enum err err = recover(&recovery);
@@ -546,4 +542,21 @@ enum err plog_open(struct plog_shared *shared, const char *log_dir, const char *
     plog_invariants(recovery.log);
     *log = recovery.log;
     return ERR_OK;
+}
+
+enum err plog_open(struct plog_shared *shared, const char *log_dir, const char *name, const struct plog_config *config,
+                   const struct plog_claims *claims, struct plog **log, struct plog_recovery *report)
+{
+    struct slice topic = SLICE_NULL;
+    int32_t partition = 0;
+    *log = NULL;
+    if (!plog_parse_name(slice_str(name), &topic, &partition)) return ERR_INVALID;
+    enum err err = open_once(shared, log_dir, name, config, claims, log, report);
+    if (err != ERR_CORRUPT || report->found == PLOG_DAMAGED) return err;
+    /* The headers that producer state is made from are damaged where nothing was scanned. */
+    report->found = PLOG_DAMAGED;
+    (void)snprintf(report->reason, sizeof report->reason, "a batch that had been flushed is damaged");
+    if (!claims->cut_damage) return err;
+    struct plog_claims nothing = {.log_start = claims->log_start, .cut_damage = true};
+    return open_once(shared, log_dir, name, config, &nothing, log, report);
 }

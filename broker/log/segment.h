@@ -85,7 +85,7 @@ struct segment_cursor {
     bool may_wait;          /* start-up and truncation; else ERR_AGAIN and *want */
     struct plog_want *want; /* with !may_wait */
     size_t want_size;       /* how much to ask for: the caller's guess of what it will need */
-    struct buf *chunk; /* NULL before the first read */
+    struct buf *chunk;      /* NULL before the first read */
     size_t chunk_capacity;
     int64_t chunk_at;
 };
