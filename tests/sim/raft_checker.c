@@ -17,6 +17,8 @@ struct seen_entry {
     uint64_t digest; /* the same over what the owner is given */
 };
 
+#define HARD_STATES_MAX 64 /* terms that pass while one write is on its way to a disk */
+
 struct seen_vote {
     int64_t term;
     struct raft_member voter, candidate;
@@ -33,9 +35,15 @@ struct seen_node {
     int64_t durable_term;
     struct raft_member durable_vote;
     struct raft_member member;
-    int64_t hard_term; /* as last seen, and the write that makes it durable */
+    int64_t hard_term; /* as last seen */
     struct raft_member hard_vote;
-    uint64_t hard_write;
+    /* Seen, not durable yet, in order: while a disk is slow a node may go on to the next term before it tells its vote in this one. */
+    struct seen_hard_state {
+        int64_t term;
+        struct raft_member vote;
+        uint64_t write; /* that makes it durable */
+    } hard_states[HARD_STATES_MAX];
+    size_t hard_state_count;
 };
 
 /* A disk that is gone: what was acknowledged from it counted once. */
@@ -253,19 +261,12 @@ void raft_checker_wiped(struct raft_checker *checker, int n)
     *node = empty;
 }
 
-static void see_hard_state(struct raft_checker *checker, struct seen_node *node, const struct raft *raft)
+static void see_durable_hard_state(struct raft_checker *checker, struct seen_node *node, const struct seen_hard_state *state)
 {
-    bool is_new = node->hard_term != raft->hard.term || !raft_member_equal(node->hard_vote, raft->hard.vote);
-    if (is_new) {
-        node->hard_term = raft->hard.term;
-        node->hard_vote = raft->hard.vote;
-        node->hard_write = raft->last_write;
-    }
-    if (raft->durable_write < node->hard_write) return;
-    bool is_vote = node->hard_vote.id != RAFT_NOBODY &&
-                   (node->durable_term != node->hard_term || !raft_member_equal(node->durable_vote, node->hard_vote));
-    node->durable_term = node->hard_term;
-    node->durable_vote = node->hard_vote;
+    bool is_vote =
+        state->vote.id != RAFT_NOBODY && (node->durable_term != state->term || !raft_member_equal(node->durable_vote, state->vote));
+    node->durable_term = state->term;
+    node->durable_vote = state->vote;
     if (!is_vote) return;
     for (size_t i = 0; i < checker->vote_count; i++) {
         const struct seen_vote *vote = &checker->votes[i];
@@ -277,6 +278,21 @@ static void see_hard_state(struct raft_checker *checker, struct seen_node *node,
     }
     checker->votes = grow(checker->votes, checker->vote_count, &checker->vote_capacity, sizeof *checker->votes);
     checker->votes[checker->vote_count++] = (struct seen_vote){node->durable_term, node->member, node->durable_vote};
+}
+
+static void see_hard_state(struct raft_checker *checker, struct seen_node *node, const struct raft *raft)
+{
+    if (node->hard_term != raft->hard.term || !raft_member_equal(node->hard_vote, raft->hard.vote)) {
+        node->hard_term = raft->hard.term;
+        node->hard_vote = raft->hard.vote;
+        ASSERT(node->hard_state_count < HARD_STATES_MAX);
+        node->hard_states[node->hard_state_count++] = (struct seen_hard_state){raft->hard.term, raft->hard.vote, raft->last_write};
+    }
+    size_t durable = 0;
+    while (durable < node->hard_state_count && node->hard_states[durable].write <= raft->durable_write)
+        see_durable_hard_state(checker, node, &node->hard_states[durable++]);
+    node->hard_state_count -= durable;
+    memmove(node->hard_states, node->hard_states + durable, node->hard_state_count * sizeof node->hard_states[0]);
 }
 
 /* ---- elections ------------------------------------------------------------------------------------------------------- */
@@ -411,6 +427,7 @@ void raft_checker_observe(struct raft_checker *checker, int n, const struct raft
     if (is_restart) {
         see_restart(checker, n, raft);
         node->incarnation = incarnation;
+        node->hard_state_count = 0;
         node->hard_term = -1; /* it may have moved on already, before it was seen for the first time */
     }
     bool was_leader = !is_restart && raft->role == RAFT_LEADER && raft->state.leader.term_first_index <= last_before;
