@@ -212,8 +212,10 @@ enum err controller_node_create(struct env *env, const struct controller_node_co
     struct server_handler handler = {.on_request = controller_on_request, .on_closed = controller_on_closed, .user = node};
     node->env = env;
     node->config = *config;
+    /* socket.request.max.bytes is about clients: a small one must not stop replication. */
+    if (node->config.limits.frame_bytes_max < RAFT_FRAME_BYTES_MAX) node->config.limits.frame_bytes_max = RAFT_FRAME_BYTES_MAX;
     init_state(node);
-    server_init(&node->server, env, &config->limits, &handler);
+    server_init(&node->server, env, &node->config.limits, &handler);
     enum err err = open_raft(node);
     if (err == ERR_OK) err = open_listener(node);
     if (err != ERR_OK) {

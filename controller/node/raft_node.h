@@ -69,6 +69,8 @@ void raft_node_destroy(struct raft_node *node);
 NODISCARD enum err raft_node_propose(struct raft_node *node, struct buf *bytes, int64_t *index, int64_t *term);
 /* Entries larger than this are refused before they are appended. */
 #define RAFT_ENTRY_BYTES_MAX (16 << 20)
+/* Whoever listens for peers must accept frames of this size: the largest entry with what is around it. */
+#define RAFT_FRAME_BYTES_MAX (32 << 20)
 
 /* A request with one of the keys 20000-20019 came in on the controller's listener: to be returned from on_request(). */
 enum request_progress raft_node_on_request(struct raft_node *node, struct request *request);

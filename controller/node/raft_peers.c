@@ -8,8 +8,7 @@
 #include <stdio.h>
 
 #define CONNECT_TIMEOUT_US 1000000
-#define REDIAL_US          20000      /* a watched peer: how soon its restart, or its end, is noticed */
-#define ANSWER_BYTES_MAX   (32 << 20) /* a learner's FOLLOW is answered with entries, the largest of which has 16 MiB */
+#define REDIAL_US          20000 /* a watched peer: how soon its restart, or its end, is noticed */
 
 struct peer_call {
     struct channel_call call;
@@ -97,7 +96,7 @@ static void open_lane(struct peer_lane *lane)
     struct raft_peers *peers = lane->peer->peers;
     struct channel_handler handler = {.on_closed = on_closed, .user = lane};
     lane->channel = channel_open(peers->env, lane->peer->address.host, lane->peer->address.port, peers->client_id, CONNECT_TIMEOUT_US,
-                                 ANSWER_BYTES_MAX, &handler);
+                                 RAFT_FRAME_BYTES_MAX, &handler);
 }
 
 static void on_redial(struct env_timer *timer, int64_t now_us)

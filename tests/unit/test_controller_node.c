@@ -23,6 +23,7 @@ const char *__lsan_default_suppressions(void) { return "leak:raft_store_open\nle
 #define CONTROLLER_PORT 9093
 #define BROKER_PORT 9092
 #define HEARTBEAT_US (500 * SIM_MS)
+#define CLIENT_FRAME_BYTES_MAX 4096 /* socket.request.max.bytes, far below what peers send */
 
 /* ---- a model broker: registers, heartbeats, applies ------------------------------------------------------------------- */
 
@@ -225,7 +226,7 @@ static void start_node(void *user, struct sim_node *host)
         .listener_name = "CONTROLLER",
         .host = "",
         .port = CONTROLLER_PORT,
-        .limits = {.frame_bytes_max = 64 << 20, .memory_bytes_max = 64 << 20, .connections_max = 1000, .connections_per_ip_max = 1000},
+        .limits = {.frame_bytes_max = CLIENT_FRAME_BYTES_MAX, .memory_bytes_max = 64 << 20, .connections_max = 1000, .connections_per_ip_max = 1000},
         .session_timeout_ms = 9000,
         .rebalance_interval_ms = 1000,
         .settings = {.default_partitions = 1, .default_replication_factor = 1, .is_topic_deletion_enabled = true},
@@ -391,6 +392,18 @@ START_TEST(three_nodes_all_apply_before_create_topics_answers)
     int64_t begin = sim_now_us(cluster.sim);
     create_topic(&cluster, "t", 30, 3, KAFKA_NONE);
     ck_assert_msg(sim_now_us(cluster.sim) - begin < 100 * SIM_MS, "took %lld us", (long long)(sim_now_us(cluster.sim) - begin));
+    for (int32_t i = 0; i < 3; i++) ck_assert_ptr_nonnull(image_topic_by_name(&cluster.brokers[i].image, SLICE_LITERAL("t")));
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
+START_TEST(limits_of_clients_do_not_hold_up_replication)
+{
+    struct cluster cluster;
+    start_cluster(&cluster, 3, 30);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    create_topic(&cluster, "t", 1000, 3, KAFKA_NONE); /* one entry of many times CLIENT_FRAME_BYTES_MAX */
+    ck_assert(is_settled(&cluster));
     for (int32_t i = 0; i < 3; i++) ck_assert_ptr_nonnull(image_topic_by_name(&cluster.brokers[i].image, SLICE_LITERAL("t")));
     sim_destroy(cluster.sim);
 }
@@ -568,6 +581,7 @@ int main(void)
     tcase_add_test(tests, one_node_is_born_registers_and_creates_topics);
     tcase_add_test(tests, idle_controllers_leave_their_disks_alone);
     tcase_add_loop_test(tests, three_nodes_all_apply_before_create_topics_answers, 0, 5);
+    tcase_add_test(tests, limits_of_clients_do_not_hold_up_replication);
     tcase_add_loop_test(tests, q_leader_killed_broker_is_replaced_on_evidence, 0, 10);
     tcase_add_loop_test(tests, b_epoch_quick_restart_replaces_the_dead_incarnation, 0, 10);
     tcase_add_loop_test(tests, b_epoch_restart_of_all_nodes_needs_no_timeout, 0, 10);
