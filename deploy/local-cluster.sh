@@ -105,9 +105,13 @@ write_config() { # NODE
   } >"$dir/$1/server.properties"
 }
 
-# R, S, T (stopped), Z (ended, its files are closed) ...; nothing when there is no such process.
+# R, S, T (stopped), Z (ended) ...; nothing when there is no such process.
 state_of() { sed 's/.*) \(.\).*/\1/' "/proc/$1/stat" 2>/dev/null; } # PID
-is_alive() { [[ $(state_of "$1") == [^ZX] ]]; }
+# The first thread may have ended while another still closes the sockets.
+is_alive() {
+  local threads=("/proc/$1/task"/*)
+  [[ $(state_of "$1") == [^ZX] ]] || ((${#threads[@]} > 1))
+}
 
 # The pid of a node that runs, or nothing. The command line names its config, so a pid that the system gave to another
 # process meanwhile does not count; until exec it is still this script's, and a process that is just ending has none.
