@@ -321,9 +321,40 @@ static void park(struct replica_fetch *request, int64_t deadline_us)
     env_timer_set(m->env, &request->timer, deadline_us);
 }
 
+/* ---- a follower's progress ---- */
+
+/* A follower's fetch offset says what is durable there (Q-MATCH: only if our log has the same up to it). */
+static void note_follower(struct replica_fetch *request, struct fetch_entry *entry, int64_t now_us)
+{
+    const struct fetch_position *position = &entry->position;
+    struct replica *replica = replica_find(request->manager, position->target.topic_id, position->target.partition);
+    if (!replica || check_access(request, replica, position) != KAFKA_NONE) return;
+    struct fetch_result unused;
+    struct partition_event event = {
+        .type = PARTITION_FETCHED_BY,
+        .now_us = now_us,
+        .fetched_by = {.replica_id = request->replica_id,
+                       .broker_epoch = request->replica_epoch,
+                       .offset = position->offset,
+                       .is_matching = !find_divergence(replica, position, &unused)},
+    };
+    entry->is_noted = true;
+    replica_feed(replica, &event);
+}
+
+/* Not when the request arrives but when it is looked at: a follower may learn of our office before we do, and asks only once. */
+static void note_progress(struct replica_fetch *request, int64_t now_us)
+{
+    LIST_FOR_EACH (&request->session->dirty, node) {
+        struct fetch_entry *entry = entry_of_dirty(node);
+        if (!entry->is_noted) note_follower(request, entry, now_us);
+    }
+}
+
 /* Parked requests hold no bytes: each look starts anew. */
 static void run_request(struct replica_fetch *request, int64_t now_us)
 {
+    if (is_follower(request)) note_progress(request, now_us);
     struct prospect prospect = look(request);
     if (prospect.is_news && is_follower(request)) request->deadline_us = min_i64(request->deadline_us, now_us + NEWS_DELAY_US);
     bool is_due = prospect.is_urgent || prospect.bytes >= max_i64(request->min_bytes, 1) || now_us >= request->deadline_us;
@@ -372,23 +403,6 @@ void replica_fetch_unwatch(struct replica *replica)
 }
 
 /* ---- the request ---- */
-
-/* A follower's fetch offset says what is durable there (Q-MATCH: only if our log has the same up to it). */
-static void note_follower(struct replica_fetch *request, const struct fetch_position *position, int64_t now_us)
-{
-    struct replica *replica = replica_find(request->manager, position->target.topic_id, position->target.partition);
-    if (!replica || check_access(request, replica, position) != KAFKA_NONE) return;
-    struct fetch_result unused;
-    struct partition_event event = {
-        .type = PARTITION_FETCHED_BY,
-        .now_us = now_us,
-        .fetched_by = {.replica_id = request->replica_id,
-                       .broker_epoch = request->replica_epoch,
-                       .offset = position->offset,
-                       .is_matching = !find_divergence(replica, position, &unused)},
-    };
-    replica_feed(replica, &event);
-}
 
 /* A newer request of the session came: whoever waits has nothing, or it would not wait. What it would have got goes out next. */
 static void on_overtaken(void *manager, void *parked)
@@ -446,8 +460,6 @@ void replica_manager_fetch(struct replica_manager *m, struct replica_fetch *requ
     session->parked = request;
     list_push_back(&m->woken, &request->node);
     replica_manager_schedule(m);
-    if (is_follower(request))
-        for (size_t i = 0; i < request->partition_count; i++) note_follower(request, &request->partitions[i], now_us);
 }
 
 void replica_manager_release_fetch(struct replica_fetch *request)

@@ -38,7 +38,7 @@ void fetch_session_given(struct fetch_entry *entry)
 static void set_position(struct fetch_entry *entry, const struct fetch_position *position)
 {
     entry->position = *position;
-    entry->is_quiet = false;
+    entry->is_quiet = entry->is_noted = false;
     make_dirty(entry);
 }
 
