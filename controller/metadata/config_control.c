@@ -124,6 +124,9 @@ static bool is_min_isr_of_one_broker(const struct config_edit *edit, struct slic
 /* A null value removes. */
 static struct refusal put(struct config_edit *edit, struct slice name, struct slice value)
 {
+    /* What is stored ends there: it would be another name or value than the one that was checked. */
+    if ((name.n && memchr(name.p, 0, name.n)) || (value.n && memchr(value.p, 0, value.n)))
+        return REFUSE(edit->control, INVALID_CONFIG, "A config contains a zero byte.");
     if (is_min_isr_of_one_broker(edit, name))
         return REFUSE(edit->control, INVALID_CONFIG, "min.insync.replicas cannot be set for one broker: set it for a topic, or for all brokers.");
     if (!slice_is_null(value)) {

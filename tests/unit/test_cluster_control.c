@@ -187,9 +187,9 @@ START_TEST(foreign_cluster_and_level_are_refused)
 }
 END_TEST
 
-static int16_t set_min_isr(const char *broker, const char *value)
+static int16_t set_config(const char *broker, struct slice name, const char *value)
 {
-    struct incremental_alter_configs_request_configs change = {.name = SLICE_LITERAL("min.insync.replicas"), .value = slice_str(value)};
+    struct incremental_alter_configs_request_configs change = {.name = name, .value = slice_str(value)};
     struct incremental_alter_configs_request_resources resource = {CONFIG_RESOURCE_BROKER, slice_str(broker), &change, 1};
     struct incremental_alter_configs_request request = {.resources = &resource, .resources_count = 1};
     struct incremental_alter_configs_response response = {0};
@@ -198,6 +198,16 @@ static int16_t set_min_isr(const char *broker, const char *value)
     meta_commit(&meta);
     return error;
 }
+
+static int16_t set_min_isr(const char *broker, const char *value) { return set_config(broker, SLICE_LITERAL("min.insync.replicas"), value); }
+
+START_TEST(p_isr_no_config_is_stored_under_another_name_than_was_checked)
+{
+    start_cluster(1);
+    ck_assert_int_eq(set_config("", slice_make("min.insync.replicas\0x", 21), "none"), KAFKA_INVALID_CONFIG);
+    ck_assert_ptr_null(image_configs_get(image_broker_configs(&meta.image, NO_BROKER), "min.insync.replicas"));
+}
+END_TEST
 
 START_TEST(p_isr_one_brokers_min_isr_empties_no_elr)
 {
@@ -233,6 +243,7 @@ int main(void)
     tcase_add_test(tests, b_epoch_heartbeats_of_old_epochs_are_stale);
     tcase_add_test(tests, unfencing_waits_for_the_own_registration);
     tcase_add_test(tests, controlled_shutdown_moves_leaderships_before_the_broker_leaves);
+    tcase_add_test(tests, p_isr_no_config_is_stored_under_another_name_than_was_checked);
     tcase_add_test(tests, p_isr_one_brokers_min_isr_empties_no_elr);
     tcase_add_test(tests, foreign_cluster_and_level_are_refused);
     suite_add_tcase(suite, tests);
