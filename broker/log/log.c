@@ -145,7 +145,8 @@ enum err plog_close_clean(struct plog *log)
     enum err err = ERR_OK;
     if (active->size > 0) {
         segment_finish_index(active);
-        err = segment_write_index(active, &log->unsynced);
+        err = segment_give_back(active);
+        if (!err) err = segment_write_index(active, &log->unsynced);
         if (!err) err = plog_write_snapshot(log);
     }
     struct writer w;
@@ -190,7 +191,6 @@ struct uuid plog_topic_id(const struct plog *log) { return log->topic_id; }
 int64_t plog_start(const struct plog *log) { return log->start; }
 int64_t plog_end(const struct plog *log) { return plog_active(log)->next_offset; }
 int64_t plog_flushed_end(const struct plog *log) { return log->flushed_end; }
-uint64_t plog_generation(const struct plog *log) { return log->generation; }
 bool plog_is_failed(const struct plog *log) { return log->is_failed; }
 bool plog_is_busy(const struct plog *log) { return log->truncation != TRUNCATION_NONE; }
 
@@ -245,15 +245,6 @@ enum err plog_ensure_directory(struct plog *log)
     file_set_add_directory(&log->unsynced, log->directory);
     log->has_directory = true;
     return ERR_OK;
-}
-
-void plog_set_topic_id(struct plog *log, struct uuid topic_id)
-{
-    log->topic_id = topic_id;
-    if (!log->has_directory || log->is_failed) return;
-    /* A full disk leaves an unreadable file: the same state as before. */
-    enum err err = plog_check(log, write_partition_metadata(log));
-    if (err) log_line(env_logger(log->shared->env), LOG_WARN, "log", "%s: %s: topic id not written", log->directory, err_text(err));
 }
 
 struct segment *plog_push_segment(struct plog *log, int64_t base_offset)

@@ -93,16 +93,14 @@ void plog_configure(struct plog *log, const struct plog_config *config);
 const char *plog_name(const struct plog *log); /* TOPIC-PARTITION */
 /* From partition.metadata; zero when that file was missing or unreadable: the caller decides whose log this is. */
 struct uuid plog_topic_id(const struct plog *log);
-void plog_set_topic_id(struct plog *log, struct uuid topic_id);
 int64_t plog_start(const struct plog *log);       /* log start offset */
 int64_t plog_end(const struct plog *log);         /* log end offset */
 int64_t plog_flushed_end(const struct plog *log); /* <= end */
 /* For recovery-point-offset-checkpoint: <= flushed end. What it returned is remembered: a truncation below it leaves a note in
  * the log's directory, so that an older checkpoint cannot make recovery trust what was appended after the truncation. */
 int64_t plog_recovery_point(struct plog *log);
-int64_t plog_size(const struct plog *log);        /* bytes in all segments */
-uint64_t plog_generation(const struct plog *log); /* + 1 with every truncation */
-bool plog_is_failed(const struct plog *log);      /* after ERR_IO */
+int64_t plog_size(const struct plog *log);   /* bytes in all segments */
+bool plog_is_failed(const struct plog *log); /* after ERR_IO */
 
 /* ---- append -------------------------------------------------------------------------------------------------------- */
 
@@ -122,7 +120,6 @@ struct plog_batch {
      * have shared the buffer yet, and does not write to it any more. */
     struct buf *buf;
     size_t at, size;
-    bool is_control; /* written by a coordinator, not by a client */
     /* Out. */
     enum plog_verdict verdict;
     int64_t base_offset;    /* APPENDED and DUPLICATE; else -1 */
@@ -239,7 +236,7 @@ void plog_truncate_to(struct plog *log, int64_t offset, struct plog_op *op);
 void plog_truncate_fully(struct plog *log, int64_t offset, struct plog_op *op);
 bool plog_is_busy(const struct plog *log); /* one of these is under way */
 
-/* Moves the log start up (DeleteRecords, or a follower behind its leader's start); offset <= end. Segments wholly below it go
+/* Moves the log start up (DeleteRecords, or a follower behind its leader's start), at most to its end. Segments wholly below it go
  * with the next plog_delete_old_segments(). False: it was there already. */
 bool plog_advance_start(struct plog *log, int64_t offset);
 /* Removes whole closed segments wholly below `high_watermark` that are older than retention_ms, or that the log does not need

@@ -1,35 +1,42 @@
 /* Appending: batches of one call are gathered into groups, each group is one write at the end of the active segment.
  *
  * The producer state runs ahead of the write, because a batch may continue one of the same group; when the write fails the log
- * is cut back to its last good batch and the state is made again from the log, which is the one truth. */
+ * is cut back to its last good batch and the producers of the group are taken back. */
 #include "broker/log/log_internal.h"
 
 #include "common/assert.h"
 #include "common/checked.h"
 #include "common/mem.h"
 
-#define GROUP_BATCHES_MAX 64
+#define GROUP_BATCHES_MAX 32
 
 struct group {
     struct slice slices[GROUP_BATCHES_MAX];
     struct record_batch heads[GROUP_BATCHES_MAX];
     struct buf *bufs[GROUP_BATCHES_MAX];
     struct plog_batch *batches[GROUP_BATCHES_MAX]; /* a leader's; NULL: a follower's */
-    uint32_t count;
+    struct producer_undo undos[GROUP_BATCHES_MAX];
+    uint32_t count, undo_count;
     int64_t bytes;
     int64_t next_offset;
 };
 
 static void group_begin(struct plog *log, struct group *group)
 {
-    group->count = 0;
+    group->count = group->undo_count = 0;
     group->bytes = 0;
     group->next_offset = plog_end(log);
 }
 
-static void group_add(struct group *group, const struct record_batch *head, struct buf *buf, struct plog_batch *batch)
+static void group_add(struct plog *log, struct group *group, const struct record_batch *head, struct buf *buf, struct plog_batch *batch,
+                      int64_t now_ms)
 {
+    struct producer_event event;
     ASSERT(group->count < GROUP_BATCHES_MAX && head->base_offset >= group->next_offset);
+    if (plog_producer_event(head, &event)) {
+        producer_state_prepare_undo(&log->producers, event.producer_id, &group->undos[group->undo_count++]);
+        producer_state_append(&log->producers, &event, now_ms);
+    }
     group->slices[group->count] = head->bytes;
     group->heads[group->count] = *head;
     group->bufs[group->count] = buf;
@@ -51,13 +58,13 @@ static void count_in(struct plog *log, struct segment *active, const struct reco
 }
 
 /* Where a full disk left us: a part of the group may be in the file behind the last good batch. */
-static enum err cut_back(struct plog *log)
+static enum err cut_back(struct plog *log, struct group *group)
 {
     struct segment *active = plog_active(log);
     env_mark(log->shared->env, "log: a write found the disk full");
+    while (group->undo_count > 0) producer_state_undo(&log->producers, &group->undos[--group->undo_count]);
     enum err err = active->file ? env_truncate(log->shared->env, active->file, active->size) : ERR_OK;
     active->allocated = 0;
-    if (!err) err = plog_rebuild_producers_wait(log);
     if (err) plog_fail(log, err);
     return err ? ERR_IO : ERR_NO_SPACE;
 }
@@ -70,7 +77,7 @@ static enum err group_write(struct plog *log, struct group *group)
     struct segment *active = plog_active(log);
     if (!err) err = segment_reserve(active, group->bytes, log->config.segment_bytes);
     if (!err) err = env_pwritev(log->shared->env, file, group->slices, group->count, active->size);
-    if (err == ERR_NO_SPACE) return cut_back(log);
+    if (err == ERR_NO_SPACE) return cut_back(log, group);
     if (err) return plog_check(log, err);
     for (uint32_t i = 0; i < group->count; i++) {
         count_in(log, active, &group->heads[i], group->bufs[i]);
@@ -151,7 +158,6 @@ static void parse_whole(const struct plog_batch *batch, struct record_batch *hea
 static enum err lead_one(struct plog *log, struct group *group, struct plog_batch *batch, int32_t leader_epoch, int64_t now_ms)
 {
     struct record_batch head;
-    struct producer_event event;
     parse_whole(batch, &head);
     if ((int64_t)batch->size > log->config.segment_bytes) {
         batch->verdict = PLOG_TOO_LARGE;
@@ -164,8 +170,7 @@ static enum err lead_one(struct plog *log, struct group *group, struct plog_batc
     if (err) return err;
     stamp(log, batch, group->next_offset, leader_epoch, now_ms);
     parse_whole(batch, &head);
-    if (plog_producer_event(&head, &event)) producer_state_append(&log->producers, &event, now_ms);
-    group_add(group, &head, batch->buf, batch);
+    group_add(log, group, &head, batch->buf, batch, now_ms);
     return ERR_OK;
 }
 
@@ -233,14 +238,12 @@ static enum err rebase_for_first(struct plog *log, struct group *group, const st
 static enum err follow_one(struct plog *log, struct group *group, const struct record_batch *head, struct buf *buf, int32_t max_epoch,
                            int64_t now_ms)
 {
-    struct producer_event event;
     enum err err = rebase_for_first(log, group, head);
     if (err) return err;
     if (!continues(log, group, head, max_epoch) || !record_batch_is_crc_valid(head)) return ERR_CORRUPT;
     err = make_room(log, group, head, head->base_offset);
     if (err) return err;
-    if (plog_producer_event(head, &event)) producer_state_append(&log->producers, &event, now_ms);
-    group_add(group, head, buf, NULL);
+    group_add(log, group, head, buf, NULL, now_ms);
     return ERR_OK;
 }
 

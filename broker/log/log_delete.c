@@ -67,7 +67,6 @@ static bool is_active_old(const struct plog *log, int64_t now_ms)
 uint32_t plog_delete_old_segments(struct plog *log, int64_t retention_ms, int64_t retention_bytes, int64_t now_ms, int64_t high_watermark)
 {
     if (log->is_failed || log->is_deleted || plog_is_busy(log)) return 0;
-    ASSERT(high_watermark <= plog_end(log));
     if (is_active_old(log, now_ms) && plog_roll(log) == ERR_IO) return 0;
     int64_t excess = retention_bytes >= 0 ? plog_size(log) - retention_bytes : -1;
     uint32_t count = 0;
@@ -84,7 +83,8 @@ uint32_t plog_delete_old_segments(struct plog *log, int64_t retention_ms, int64_
 
 bool plog_advance_start(struct plog *log, int64_t offset)
 {
-    ASSERT(offset <= plog_end(log) && !log->is_deleted);
+    ASSERT(!log->is_deleted);
+    offset = min_i64(offset, plog_end(log));
     if (offset <= log->start) return false;
     raise_start(log, offset);
     return true;

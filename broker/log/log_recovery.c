@@ -454,8 +454,7 @@ static enum err apply_segments(struct recovery *recovery)
         bool is_last = i + 1 == log->segment_count;
         enum err err = !is_last && !segment->is_closed ? segment_close(segment, now_ms, &log->unsynced) : ERR_OK;
         if (err) return err;
-        if (i < recovery->first_scanned || segment->size == 0) continue;
-        segment_mark_dirty(segment, true);
+        if (i >= recovery->first_scanned && segment->size > 0) segment_mark_dirty(segment, true);
         segment_close_file(segment);
     }
     if (log->segment_count == 0 || plog_active(log)->is_closed)

@@ -317,7 +317,10 @@ static enum err forget_above(struct plog *log)
 void plog_truncate_to(struct plog *log, int64_t offset, struct plog_op *op)
 {
     ASSERT(op->done != NULL && !plog_is_busy(log) && !log->is_deleted);
-    ASSERT(offset >= log->start);
+    if (offset < log->segments[0]->base_offset) {
+        plog_truncate_fully(log, offset, op);
+        return;
+    }
     enum err err = log->is_failed ? ERR_IO : ERR_OK;
     if (!err && offset < plog_end(log)) {
         int64_t position = 0, end = 0;

@@ -139,6 +139,27 @@ void producer_state_append(struct producer_state *state, const struct producer_e
     state->open_transactions++;
 }
 
+void producer_state_prepare_undo(const struct producer_state *state, int64_t producer_id, struct producer_undo *undo)
+{
+    const struct producer *producer = find(state, producer_id);
+    undo->is_new = producer == NULL;
+    undo->before = producer ? *producer : (struct producer){.id = producer_id, .txn_first_offset = -1};
+}
+
+void producer_state_undo(struct producer_state *state, const struct producer_undo *undo)
+{
+    struct producer *producer = find(state, undo->before.id);
+    ASSERT(producer != NULL);
+    if (producer->txn_first_offset >= 0) state->open_transactions--;
+    if (undo->before.txn_first_offset >= 0) state->open_transactions++;
+    if (undo->is_new) {
+        (void)map_remove(&state->producers, MAP_KEY(&undo->before.id));
+        mem_free(producer);
+    } else {
+        *producer = undo->before;
+    }
+}
+
 void producer_state_expire(struct producer_state *state, int64_t now_ms, int64_t expiration_ms)
 {
     ASSERT(expiration_ms > 0);

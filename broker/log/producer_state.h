@@ -60,8 +60,16 @@ void producer_state_clear(struct producer_state *state);
  * already. */
 enum producer_verdict producer_state_check(const struct producer_state *state, const struct producer_event *event,
                                            const struct producer_batch **original);
+/* What a producer was before an append. */
+struct producer_undo {
+    struct producer before;
+    bool is_new;
+};
 /* It was appended: by a leader after the check, or by a follower or recovery, which take what the log says. */
 void producer_state_append(struct producer_state *state, const struct producer_event *event, int64_t now_ms);
+/* For an append that can still fail: *undo takes the producer back, in the reverse order of several appends. */
+void producer_state_prepare_undo(const struct producer_state *state, int64_t producer_id, struct producer_undo *undo);
+void producer_state_undo(struct producer_state *state, const struct producer_undo *undo);
 /* Forgets those that were not seen for `expiration_ms`, but never one with an open transaction (I-EXPIRE). */
 void producer_state_expire(struct producer_state *state, int64_t now_ms, int64_t expiration_ms);
 const struct producer *producer_state_get(const struct producer_state *state, int64_t producer_id);

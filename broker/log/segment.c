@@ -9,9 +9,9 @@
 
 /* Index files are at most segment.index.bytes, which Kafka lets be any int32; one this large is not ours. */
 #define INDEX_FILE_BYTES_MAX (64u * 1024 * 1024)
-/* Space is reserved ahead in steps, but not for logs that stay small. */
-#define ALLOCATE_FROM (4 * 1024 * 1024)
-#define ALLOCATE_STEP (32 * 1024 * 1024)
+/* Space is reserved ahead in steps, but not for logs that stay small, and never more than a half of what is there. */
+#define ALLOCATE_FROM     (4 * 1024 * 1024)
+#define ALLOCATE_STEP_MAX (32 * 1024 * 1024)
 
 char *segment_path(const char *directory, int64_t base_offset, const char *suffix)
 {
@@ -132,7 +132,7 @@ enum err segment_reserve(struct segment *segment, int64_t size, int64_t segment_
     ASSERT(segment->file != NULL);
     int64_t end = segment->size + size;
     if (end < ALLOCATE_FROM || end <= segment->allocated || segment->size >= segment_bytes) return ERR_OK;
-    int64_t until = min_i64(end + ALLOCATE_STEP, max_i64(segment_bytes, end));
+    int64_t until = min_i64(end + min_i64(ALLOCATE_STEP_MAX, end / 2), max_i64(segment_bytes, end));
     enum err err = env_allocate(segment->shared->env, segment->file, segment->size, until - segment->size);
     /* Not enough for the step may be enough for the write. */
     segment->allocated = err ? end : until;
@@ -262,16 +262,22 @@ void segment_finish_index(struct segment *segment)
         segment_index_add_time(&segment->index, segment->max_timestamp_ms, relative_of(segment, segment->max_timestamp_last));
 }
 
+enum err segment_give_back(struct segment *segment)
+{
+    struct env_file *file = NULL;
+    bool is_created = false;
+    /* Also when another process reserved it, which left no note. */
+    if (segment->size < ALLOCATE_FROM) return ERR_OK;
+    segment->allocated = 0;
+    enum err err = segment_open(segment, false, &is_created, &file);
+    return err ? err : env_truncate(segment->shared->env, file, segment->size);
+}
+
 enum err segment_close(struct segment *segment, int64_t now_ms, struct file_set *unsynced)
 {
     ASSERT(!segment->is_closed && segment->size > 0);
-    struct env_file *file = NULL;
-    bool is_created = false;
-    enum err err = segment_open(segment, false, &is_created, &file);
-    /* Gives back what was reserved behind the end. */
-    if (!err && segment->allocated > segment->size) err = env_truncate(segment->shared->env, file, segment->size);
+    enum err err = segment_give_back(segment);
     if (err) return err;
-    segment->allocated = 0;
     segment_finish_index(segment);
     err = segment_write_index(segment, unsynced);
     if (err) return err;

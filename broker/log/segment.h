@@ -47,7 +47,9 @@ void segment_add(struct segment *segment, const struct record_batch *head, size_
  * file: the next start rebuilds it. */
 NODISCARD enum err segment_close(struct segment *segment, int64_t now_ms, struct file_set *unsynced);
 /* Writes .index and .timeindex as they are in memory. */
-/* segment_close() does both steps. */
+/* segment_close() does these steps. Gives back what was reserved on disk behind the end. */
+NODISCARD enum err segment_give_back(struct segment *segment);
+/* The largest timestamp so far becomes the last time entry. */
 void segment_finish_index(struct segment *segment);
 NODISCARD enum err segment_write_index(struct segment *segment, struct file_set *unsynced);
 /* A look at the ends of both files, which tells the largest timestamp; false when they are missing or cannot be this segment's.

@@ -34,10 +34,10 @@ static void fail_if(enum err err, const char *what)
     exit(EXIT_FAILURE);
 }
 
-static void append(struct job *job, struct record_batch_builder *builder, bool is_control)
+static void append(struct job *job, struct record_batch_builder *builder)
 {
     struct buf *buf = record_batch_builder_finish(builder);
-    struct plog_batch batch = {.buf = buf, .size = buf->size, .is_control = is_control};
+    struct plog_batch batch = {.buf = buf, .size = buf->size};
     fail_if(plog_append_leader(job->log, &batch, 1, job->epoch), "append");
     if (batch.verdict != PLOG_APPENDED) fail_if(ERR_INVALID, "verdict");
     buf_unref(buf);
@@ -54,7 +54,7 @@ static void append_marker(struct job *job, int64_t producer_id)
     spec.producer_epoch = 0;
     record_batch_builder_init(&builder, &spec);
     record_batch_builder_add(&builder, job->time_ms, slice_make(commit_key, 4), slice_make(value, 6), NULL, 0);
-    append(job, &builder, true);
+    append(job, &builder);
 }
 
 /* Half of the batches come from idempotent producers, the last of which works in transactions of one batch. */
@@ -86,7 +86,7 @@ static void append_batch(struct job *job)
         record_batch_builder_add(&builder, job->time_ms, slice_make(key, (size_t)key_size), i % 7 ? slice_make(value, size) : SLICE_NULL,
                                  &header, i % 3 == 0);
     }
-    append(job, &builder, false);
+    append(job, &builder);
     if (spec.is_transactional) append_marker(job, spec.producer_id);
 }
 
