@@ -3,7 +3,7 @@
 #include "common/assert.h"
 
 #define UNPACK_FACTOR 48 /* a one-byte varint may become a submessage struct of that size */
-#define UNPACK_BASE 4096
+#define UNPACK_BASE   4096
 
 size_t pb_unpack_budget(size_t size) { return UNPACK_BASE + size * UNPACK_FACTOR; }
 

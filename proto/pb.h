@@ -18,6 +18,19 @@ bool pb_has_unknown(const ProtobufCMessage *message);
 struct buf *pb_pack(const ProtobufCMessage *message);
 
 static inline struct slice pb_slice(ProtobufCBinaryData data) { return slice_make(data.data ? data.data : (const uint8_t *)"", data.len); }
+/* protobuf-c's structs hold char * and uint8_t * also for what they only read. */
+static inline char *pb_lend(const char *text)
+{
+    char *lent = NULL;
+    memcpy(&lent, &text, sizeof lent);
+    return lent;
+}
+static inline ProtobufCBinaryData pb_lend_bytes(struct slice bytes)
+{
+    ProtobufCBinaryData lent = {.len = bytes.n};
+    memcpy(&lent.data, &bytes.p, sizeof lent.data);
+    return lent;
+}
 /* False unless there are 16 bytes. */
 bool pb_uuid(ProtobufCBinaryData data, struct uuid *out);
 /* `uuid` must outlive the message. */

@@ -9,18 +9,17 @@
 
 /* ---- registration ---------------------------------------------------------------------------------------------------- */
 
-static char *lend(struct slice text) { return (char *)(uintptr_t)text.p; }
-
 static void refuse(Skiff__Outcome *outcome, struct refusal refusal)
 {
     outcome->error_code = refusal.error;
-    if (refusal.message.p) outcome->error_message = lend(refusal.message);
+    if (refusal.message.p) outcome->error_message = pb_lend((const char *)refusal.message.p);
 }
 
 static const Skiff__LogDirectory *directory_of(const Skiff__RegisterBrokerRequest *request, struct uuid id)
 {
     for (size_t i = 0; i < request->n_directories; i++)
-        if (slice_equal(pb_slice(request->directories[i]->directory_id), slice_make(id.bytes, sizeof id.bytes))) return request->directories[i];
+        if (slice_equal(pb_slice(request->directories[i]->directory_id), slice_make(id.bytes, sizeof id.bytes)))
+            return request->directories[i];
     return NULL;
 }
 
@@ -65,7 +64,8 @@ static bool are_directories_valid(const Skiff__RegisterBrokerRequest *request)
     return request->n_directories > 0 && request->n_directories <= LOG_DIRS_MAX;
 }
 
-static struct refusal check_registration(struct control *control, const Skiff__RegisterBrokerRequest *request, enum previous_session previous)
+static struct refusal check_registration(struct control *control, const Skiff__RegisterBrokerRequest *request,
+                                         enum previous_session previous)
 {
     const struct image *image = control->image;
     if (request->sender->cluster_id[0] && strcmp(request->sender->cluster_id, image->cluster_id) != 0)
@@ -119,8 +119,8 @@ void cluster_register_broker(struct control *control, const Skiff__RegisterBroke
     /* It is fenced until it has recovered: out of every ISR. What it cannot vouch for it leaves for good. */
     if (before)
         replication_broker_leaves(control, request->broker_id,
-                                  cluster_is_claim_proven(before, request) ? BROKER_LEAVES_ISR : BROKER_LEAVES_ISR_AND_ELR, request->damaged,
-                                  request->n_damaged);
+                                  cluster_is_claim_proven(before, request) ? BROKER_LEAVES_ISR : BROKER_LEAVES_ISR_AND_ELR,
+                                  request->damaged, request->n_damaged);
     int64_t epoch = control->image->last_broker_epoch + 1;
     add_registration(control, request, epoch);
     response->broker_epoch = epoch;
@@ -201,7 +201,7 @@ void cluster_bootstrap(struct control *control, const char *cluster_id, const st
     char text[16];
     records_add_cluster(control->records, cluster_id);
     feature_bootstrap(control);
-    snprintf(text, sizeof text, "%d", defaults->min_insync_replicas);
+    (void)snprintf(text, sizeof text, "%d", defaults->min_insync_replicas);
     add_default(control, "min.insync.replicas", text);
     add_default(control, "log.flush.policy", defaults->is_flushing ? "fsync" : "os");
     if (defaults->is_unclean_allowed) add_default(control, "unclean.leader.election.enable", "true");

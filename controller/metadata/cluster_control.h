@@ -33,12 +33,12 @@ bool cluster_has_endpoint(const struct image_broker *before, const Skiff__Regist
 /* What a heartbeat asks for, seen from the image. */
 enum heartbeat_wish {
     HEARTBEAT_NOTHING,
-    HEARTBEAT_STALE,          /* unknown registration: STALE_BROKER_EPOCH */
+    HEARTBEAT_STALE, /* unknown registration: STALE_BROKER_EPOCH */
     HEARTBEAT_UNFENCE,
     HEARTBEAT_FENCE,
-    HEARTBEAT_SHUT_DOWN,      /* start to move its leaderships */
-    HEARTBEAT_LEAVE,          /* they have moved, and the others know */
-    HEARTBEAT_LOSE_REPLICAS,  /* directories went offline */
+    HEARTBEAT_SHUT_DOWN,     /* start to move its leaderships */
+    HEARTBEAT_LEAVE,         /* they have moved, and the others know */
+    HEARTBEAT_LOSE_REPLICAS, /* directories went offline */
 };
 /* `others_applied`: the lowest index that the other active brokers have applied; `shutdown_index`: of its shutdown's records. */
 enum heartbeat_wish cluster_heartbeat_wish(const struct image *image, const Skiff__BrokerHeartbeatRequest *request, int64_t others_applied,

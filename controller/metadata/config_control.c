@@ -21,7 +21,10 @@ struct config_edit {
     int64_t min_isr;
 };
 
-static const char *text_of(struct control *control, struct slice s) { return (const char *)arena_printf(control->arena, "%.*s", SLICE_ARG(s)).p; }
+static const char *text_of(struct control *control, struct slice s)
+{
+    return (const char *)arena_printf(control->arena, "%.*s", SLICE_ARG(s)).p;
+}
 
 struct slice config_effective(const struct image *image, const struct setting *setting, struct slice own, enum config_source *source)
 {
@@ -109,7 +112,8 @@ static void note_min_isr(struct config_edit *edit, struct slice name, struct sli
     if (!slice_equal_str(name, "min.insync.replicas")) return;
     edit->is_min_isr_changed = true;
     if (slice_is_null(value)) {
-        const char *cluster = edit->topic ? image_configs_get(image_broker_configs(edit->control->image, NO_BROKER), "min.insync.replicas") : NULL;
+        const char *cluster =
+            edit->topic ? image_configs_get(image_broker_configs(edit->control->image, NO_BROKER), "min.insync.replicas") : NULL;
         value = slice_str(cluster ? cluster : "1");
     }
     if (!str_parse_i64(str_trim(value), &edit->min_isr) || edit->min_isr < 1) edit->min_isr = 1;
@@ -128,15 +132,18 @@ static struct refusal put(struct config_edit *edit, struct slice name, struct sl
     if ((name.n && memchr(name.p, 0, name.n)) || (value.n && memchr(value.p, 0, value.n)))
         return REFUSE(edit->control, INVALID_CONFIG, "A config contains a zero byte.");
     if (is_min_isr_of_one_broker(edit, name))
-        return REFUSE(edit->control, INVALID_CONFIG, "min.insync.replicas cannot be set for one broker: set it for a topic, or for all brokers.");
+        return REFUSE(edit->control, INVALID_CONFIG,
+                      "min.insync.replicas cannot be set for one broker: set it for a topic, or for all brokers.");
     if (!slice_is_null(value)) {
         const struct setting *setting = setting_of(edit, name);
-        struct refusal refusal = setting || edit->topic ? check_known(edit->control, setting ? slice_str(setting->name) : name, value) : NOT_REFUSED;
+        struct refusal refusal =
+            setting || edit->topic ? check_known(edit->control, setting ? slice_str(setting->name) : name, value) : NOT_REFUSED;
         if (is_refused(refusal)) return refusal;
     }
     const char *key = text_of(edit->control, name);
     const char *now = image_configs_get(edit->now, key);
-    if (slice_equal(slice_str(now), value)) return NOT_REFUSED;
+    bool is_same = now ? slice_equal_str(value, now) : slice_is_null(value);
+    if (is_same) return NOT_REFUSED;
     records_add_config(edit->control->records, edit->kind, edit->resource_name, key,
                        slice_is_null(value) ? NULL : text_of(edit->control, value));
     note_min_isr(edit, name, value);
@@ -147,7 +154,7 @@ static bool has_item(struct slice list, struct slice item)
 {
     struct slice part;
     while (str_split(&list, ',', &part))
-        if (slice_equal(str_trim(part), item)) return true;
+        if (slice_compare(str_trim(part), item) == 0) return true;
     return false;
 }
 
@@ -178,8 +185,8 @@ static struct refusal put_list(struct config_edit *edit, struct slice name, stru
 {
     const struct setting *setting = setting_of(edit, name);
     if (!setting || setting->type != SETTING_LIST)
-        return REFUSE(edit->control, INVALID_CONFIG, "Can't %s config %.*s because it is not a list.", is_append ? "append to" : "subtract from",
-                      SLICE_ARG(name));
+        return REFUSE(edit->control, INVALID_CONFIG, "Can't %s config %.*s because it is not a list.",
+                      is_append ? "append to" : "subtract from", SLICE_ARG(name));
     enum config_source source;
     struct slice own = slice_str(image_configs_get(edit->now, text_of(edit->control, name)));
     struct slice list = config_effective(edit->control->image, setting, own, &source);
@@ -200,7 +207,7 @@ static bool has_key_before(const struct slice *keys, int32_t at, int32_t stride,
 {
     for (int32_t i = 0; i < at; i++) {
         const struct slice *other = (const struct slice *)(const void *)((const uint8_t *)keys + (size_t)i * (size_t)stride);
-        if (slice_equal(*other, key)) return true;
+        if (slice_compare(*other, key) == 0) return true;
     }
     return false;
 }
@@ -216,7 +223,8 @@ static struct refusal alter_one(struct config_edit *edit, const struct increment
     case CONFIG_DELETE: return put(edit, change->name, SLICE_NULL);
     case CONFIG_APPEND: return put_list(edit, change->name, change->value, true);
     case CONFIG_SUBTRACT: return put_list(edit, change->name, change->value, false);
-    default: return REFUSE(control, INVALID_REQUEST, "Unknown operation %d for config %.*s.", change->config_operation, SLICE_ARG(change->name));
+    default:
+        return REFUSE(control, INVALID_REQUEST, "Unknown operation %d for config %.*s.", change->config_operation, SLICE_ARG(change->name));
     }
 }
 
@@ -268,7 +276,8 @@ static struct refusal alter_whole(struct config_edit *edit, const struct alter_c
     }
     for (uint32_t i = 0; !is_refused(refusal) && i < edit->now->count; i++) {
         struct slice name = slice_str(edit->now->items[i].name);
-        if (!has_key_before(&resource->configs->name, resource->configs_count, sizeof *resource->configs, name)) refusal = put(edit, name, SLICE_NULL);
+        if (!has_key_before(&resource->configs->name, resource->configs_count, sizeof *resource->configs, name))
+            refusal = put(edit, name, SLICE_NULL);
     }
     return refusal;
 }

@@ -21,8 +21,8 @@ struct control_settings {
 struct control {
     const struct image *image;
     const struct control_settings *settings;
-    struct prng *prng;      /* placement, topic ids */
-    struct arena *arena;    /* answers and scratch; lives until the answer is encoded */
+    struct prng *prng;       /* placement, topic ids */
+    struct arena *arena;     /* answers and scratch; lives until the answer is encoded */
     struct records *records; /* out */
 };
 
@@ -31,7 +31,7 @@ struct refusal {
     enum kafka_error error;
     struct slice message;
 };
-#define NOT_REFUSED ((struct refusal){KAFKA_NONE, SLICE_NULL})
+#define NOT_REFUSED                ((struct refusal){KAFKA_NONE, SLICE_NULL})
 #define REFUSE(control, code, ...) ((struct refusal){KAFKA_##code, arena_printf((control)->arena, __VA_ARGS__)})
 static inline bool is_refused(struct refusal refusal) { return refusal.error != KAFKA_NONE; }
 

@@ -51,8 +51,12 @@ void image_delta_touch(struct image_delta *delta, struct image_topic *topic, int
         delta->partitions = mem_realloc(delta->partitions, delta->partition_capacity, sizeof *delta->partitions);
     }
     struct partition_change *row = &delta->partitions[delta->partition_count++];
-    *row = (struct partition_change){.topic = topic, .partition = partition, .is_new = is_new, .old_leader = NO_LEADER,
-                                     .old_leader_epoch = -1, .old_partition_epoch = -1};
+    *row = (struct partition_change){.topic = topic,
+                                     .partition = partition,
+                                     .is_new = is_new,
+                                     .old_leader = NO_LEADER,
+                                     .old_leader_epoch = -1,
+                                     .old_partition_epoch = -1};
     if (is_new) return;
     row->old_leader = now->leader;
     row->old_leader_epoch = now->leader_epoch;
@@ -63,7 +67,7 @@ void topic_list_add(struct topic_list *list, struct image_topic *topic)
 {
     if (list->count == list->capacity) {
         list->capacity = list->capacity ? list->capacity * 2 : 4;
-        list->items = mem_realloc(list->items, list->capacity, sizeof *list->items);
+        list->items = mem_realloc(list->items, list->capacity, sizeof(void *));
     }
     list->items[list->count++] = topic;
 }
@@ -79,7 +83,7 @@ static bool topic_list_remove(struct topic_list *list, const struct image_topic 
 {
     for (uint32_t i = 0; i < list->count; i++) {
         if (list->items[i] != topic) continue;
-        memmove(&list->items[i], &list->items[i + 1], (--list->count - i) * sizeof(struct image_topic *));
+        memmove(&list->items[i], &list->items[i + 1], (--list->count - i) * sizeof(void *));
         return true;
     }
     return false;

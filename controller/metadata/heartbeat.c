@@ -5,8 +5,8 @@
 #include "common/mem.h"
 
 #define DIAL_BACKOFF_FIRST_US 5000
-#define DIAL_BACKOFF_MAX_US 1000000
-#define TIMEOUT_ONLY_US 60000000 /* after a wrong fence */
+#define DIAL_BACKOFF_MAX_US   1000000
+#define TIMEOUT_ONLY_US       60000000 /* after a wrong fence */
 
 void heartbeats_init(struct heartbeats *heartbeats, int64_t timeout_us)
 {
@@ -17,7 +17,7 @@ void heartbeats_init(struct heartbeats *heartbeats, int64_t timeout_us)
 
 void heartbeats_resign(struct heartbeats *heartbeats)
 {
-    MAP_FOR_EACH(&heartbeats->sessions, struct session, session) mem_free(session);
+    MAP_FOR_EACH (&heartbeats->sessions, struct session, session) mem_free(session);
     map_deinit(&heartbeats->sessions);
     map_init(&heartbeats->sessions, 0);
 }
@@ -42,8 +42,12 @@ static struct session *begin_session(struct heartbeats *heartbeats, const struct
         map_put(&heartbeats->sessions, MAP_KEY(&session->broker_id), session);
     }
     /* A dial under way goes on: its answer will find a connection, or be repeated. */
-    *session = (struct session){.broker_id = broker->id, .is_dialing = session->is_dialing, .epoch = broker->epoch, .contact_us = now_us,
-                                .dial_at_us = now_us, .timeout_only_until_us = session->timeout_only_until_us};
+    *session = (struct session){.broker_id = broker->id,
+                                .is_dialing = session->is_dialing,
+                                .epoch = broker->epoch,
+                                .contact_us = now_us,
+                                .dial_at_us = now_us,
+                                .timeout_only_until_us = session->timeout_only_until_us};
     return session;
 }
 
@@ -80,8 +84,7 @@ void heartbeats_on_shutting_down(struct heartbeats *heartbeats, int32_t broker_i
 
 int32_t heartbeats_on_closed(struct heartbeats *heartbeats, uint64_t connection, int64_t now_us)
 {
-    MAP_FOR_EACH(&heartbeats->sessions, struct session, session)
-    {
+    MAP_FOR_EACH (&heartbeats->sessions, struct session, session) {
         if (session->connection != connection) continue;
         session->connection = NO_CONNECTION;
         session->dial_at_us = now_us;
@@ -103,8 +106,7 @@ static bool wants_dial(const struct session *session, const struct image *image,
 
 int32_t heartbeats_next_dial(struct heartbeats *heartbeats, const struct image *image, int64_t now_us)
 {
-    MAP_FOR_EACH(&heartbeats->sessions, struct session, session)
-    {
+    MAP_FOR_EACH (&heartbeats->sessions, struct session, session) {
         if (session->dial_at_us > now_us || !wants_dial(session, image, now_us)) continue;
         session->is_dialing = true;
         int64_t backoff = session->dial_backoff_us;
@@ -129,7 +131,7 @@ void heartbeats_on_dialed(struct heartbeats *heartbeats, int32_t broker_id, bool
 void heartbeats_forgive(struct heartbeats *heartbeats, int64_t stalled_us)
 {
     ASSERT(stalled_us > 0);
-    MAP_FOR_EACH(&heartbeats->sessions, struct session, session) session->contact_us = saturating_add_i64(session->contact_us, stalled_us);
+    MAP_FOR_EACH (&heartbeats->sessions, struct session, session) session->contact_us = saturating_add_i64(session->contact_us, stalled_us);
 }
 
 static bool is_over(const struct heartbeats *heartbeats, const struct session *session, int64_t now_us)
@@ -188,8 +190,7 @@ int64_t heartbeats_shutdown_index(const struct heartbeats *heartbeats, int32_t b
 int64_t heartbeats_deadline_us(const struct heartbeats *heartbeats, const struct image *image)
 {
     int64_t deadline = INT64_MAX;
-    MAP_FOR_EACH(&heartbeats->sessions, struct session, session)
-    {
+    MAP_FOR_EACH (&heartbeats->sessions, struct session, session) {
         const struct image_broker *broker = image_broker_get(image, session->broker_id);
         if (!broker || broker->fenced) continue;
         deadline = min_i64(deadline, session->is_gone ? INT64_MIN : saturating_add_i64(session->contact_us, heartbeats->timeout_us));

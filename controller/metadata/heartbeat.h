@@ -20,15 +20,15 @@
 struct session {
     int32_t broker_id;
     bool is_dialing;
-    bool is_gone;             /* the evidence is complete */
-    int64_t epoch;            /* broker epoch */
-    uint64_t connection;      /* the current one; NO_CONNECTION */
-    int64_t contact_us;       /* last heard */
-    int64_t dial_at_us;       /* the next dial while the connection is missing */
+    bool is_gone;        /* the evidence is complete */
+    int64_t epoch;       /* broker epoch */
+    uint64_t connection; /* the current one; NO_CONNECTION */
+    int64_t contact_us;  /* last heard */
+    int64_t dial_at_us;  /* the next dial while the connection is missing */
     int64_t dial_backoff_us;
     int64_t timeout_only_until_us;
     int64_t applied_index;
-    int64_t shutdown_index;   /* whoever has applied this knows that its leaderships moved */
+    int64_t shutdown_index; /* whoever has applied this knows that its leaderships moved */
 };
 
 struct heartbeats {

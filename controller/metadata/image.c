@@ -60,10 +60,9 @@ void image_topic_destroy(struct image_topic *topic)
 
 void image_deinit(struct image *image)
 {
-    MAP_FOR_EACH(&image->topics, struct image_topic, topic) image_topic_destroy(topic);
-    MAP_FOR_EACH(&image->brokers, struct image_broker, broker) broker_destroy(broker);
-    MAP_FOR_EACH(&image->broker_configs, struct image_broker_configs, entry)
-    {
+    MAP_FOR_EACH (&image->topics, struct image_topic, topic) image_topic_destroy(topic);
+    MAP_FOR_EACH (&image->brokers, struct image_broker, broker) broker_destroy(broker);
+    MAP_FOR_EACH (&image->broker_configs, struct image_broker_configs, entry) {
         configs_deinit(&entry->configs);
         mem_free(entry);
     }

@@ -1,7 +1,7 @@
 /* The cluster's metadata as of one index of the metadata log: what the controller decides from and the broker serves from.
  *
- * Only replay.h and snapshot.h change an image; everything else reads it. Each owner (the controller, the broker) keeps its own, fed with the
- * same batches in the same order, so two images at the same index are equal (image_hash()). One owner thread, no lock.
+ * Only replay.h and snapshot.h change an image; everything else reads it. Each owner (the controller, the broker) keeps its own, fed with
+ * the same batches in the same order, so two images at the same index are equal (image_hash()). One owner thread, no lock.
  *
  * Lookups are O(1). Everything iterates in an order that replay and snapshots keep, so runs repeat bit for bit.
  * Pointers into an image live until the next replay or snapshot load; removed topics live on in the delta until it is cleared.
@@ -13,8 +13,8 @@
 #include "common/map.h"
 #include "common/uuid.h"
 
-#define NO_LEADER (-1)
-#define NO_BROKER (-1)
+#define NO_LEADER    (-1)
+#define NO_BROKER    (-1)
 #define INLINE_NODES 6 /* replicas + ISR + ELR of three replicas */
 
 /* Broker ids, in an order that means something (replicas: the first is the preferred leader). Borrowed. */
@@ -28,9 +28,9 @@ bool node_ids_equal(struct node_ids a, struct node_ids b);
 struct image_partition {
     int32_t leader; /* NO_LEADER */
     int32_t leader_epoch;
-    int32_t partition_epoch; /* +1 with every change */
+    int32_t partition_epoch;   /* +1 with every change */
     int32_t last_known_leader; /* while there is no leader: the one before; otherwise NO_BROKER */
-    uint32_t touched; /* number of the delta that has a row for it */
+    uint32_t touched;          /* number of the delta that has a row for it */
     uint8_t replica_count, isr_count, elr_count;
     bool recovering; /* the leader's unclean election is not yet confirmed by it */
     union {
@@ -96,7 +96,7 @@ struct image_broker {
     int64_t unfenced_epoch;   /* the last epoch in which it was unfenced; -1: never */
     int64_t registered_index; /* of the batch that registered it */
     struct uuid incarnation;
-    char *rack; /* "" : none */
+    char *rack;                       /* "" : none */
     struct image_listener *listeners; /* the first one is for brokers */
     uint32_t listener_count;
     uint32_t directory_count;
@@ -119,13 +119,13 @@ struct image_broker_configs {
 };
 
 struct image {
-    int64_t index;         /* of the last applied batch; 0: none */
-    int32_t controller_id; /* the active controller as its owner knows it; not replicated */
-    char *cluster_id;      /* "" until the first batch */
-    struct map topics;         /* name -> struct image_topic, in order of creation */
-    struct map topics_by_id;   /* id -> the same */
-    struct map brokers;        /* id -> struct image_broker */
-    struct map broker_configs; /* id -> struct image_broker_configs */
+    int64_t index;                  /* of the last applied batch; 0: none */
+    int32_t controller_id;          /* the active controller as its owner knows it; not replicated */
+    char *cluster_id;               /* "" until the first batch */
+    struct map topics;              /* name -> struct image_topic, in order of creation */
+    struct map topics_by_id;        /* id -> the same */
+    struct map brokers;             /* id -> struct image_broker */
+    struct map broker_configs;      /* id -> struct image_broker_configs */
     struct image_feature *features; /* finalized: level_min == level_max */
     uint32_t feature_count;
     int64_t last_broker_epoch; /* greatest ever given */

@@ -34,15 +34,13 @@ void image_check(const struct image *image)
 {
     int64_t partitions = 0;
     ASSERT(map_count(&image->topics) == map_count(&image->topics_by_id));
-    MAP_FOR_EACH(&image->topics, struct image_topic, topic)
-    {
+    MAP_FOR_EACH (&image->topics, struct image_topic, topic) {
         ASSERT(image_topic_by_id(image, topic->id) == topic);
         for (int32_t i = 0; i < topic->partition_count; i++) check_partition(image, topic, &topic->partitions[i]);
         partitions += topic->partition_count;
     }
     ASSERT(partitions == image->partition_count);
-    MAP_FOR_EACH(&image->brokers, struct image_broker, broker)
-    {
+    MAP_FOR_EACH (&image->brokers, struct image_broker, broker) {
         ASSERT(broker->epoch <= image->last_broker_epoch);
         ASSERT(broker->unfenced_epoch <= broker->epoch);
     }

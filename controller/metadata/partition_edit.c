@@ -7,11 +7,17 @@ static bool is_true(const char *text) { return text && (text[0] == 't' || text[0
 void partition_edit_begin(struct partition_edit *edit, const struct image *image, const struct image_topic *topic, int32_t partition)
 {
     ASSERT(partition >= 0 && partition < topic->partition_count);
-    *edit = (struct partition_edit){.image = image, .topic = topic, .partition = partition, .before = &topic->partitions[partition],
-                                    .leaving = NO_BROKER, .arriving = NO_BROKER, .dropped = NO_BROKER};
+    *edit = (struct partition_edit){.image = image,
+                                    .topic = topic,
+                                    .partition = partition,
+                                    .before = &topic->partitions[partition],
+                                    .leaving = NO_BROKER,
+                                    .arriving = NO_BROKER,
+                                    .dropped = NO_BROKER};
     partition_state_of(edit->before, &edit->after);
     edit->min_isr = image_min_isr(image, topic, edit->before);
-    edit->is_unclean_allowed = is_true(image_topic_config(image, topic, "unclean.leader.election.enable", "unclean.leader.election.enable"));
+    edit->is_unclean_allowed =
+        is_true(image_topic_config(image, topic, "unclean.leader.election.enable", "unclean.leader.election.enable"));
 }
 
 static struct node_ids isr_of(const struct partition_state *state) { return (struct node_ids){state->isr, state->isr_count}; }

@@ -22,12 +22,12 @@ struct partition_edit {
     int32_t partition;
     const struct image_partition *before;
     struct partition_state after;
-    int32_t min_isr;        /* from the image; set it when the same batch changes it */
-    int32_t leaving;        /* broker that the same batch fences or shuts down; NO_BROKER */
-    int32_t arriving;       /* broker that the same batch unfences; NO_BROKER */
-    int32_t dropped;        /* E2; NO_BROKER */
+    int32_t min_isr;         /* from the image; set it when the same batch changes it */
+    int32_t leaving;         /* broker that the same batch fences or shuts down; NO_BROKER */
+    int32_t arriving;        /* broker that the same batch unfences; NO_BROKER */
+    int32_t dropped;         /* E2; NO_BROKER */
     bool is_unclean_allowed; /* from the image */
-    bool wants_preferred;   /* prefer the first replica to the current leader */
+    bool wants_preferred;    /* prefer the first replica to the current leader */
 };
 
 void partition_edit_begin(struct partition_edit *edit, const struct image *image, const struct image_topic *topic, int32_t partition);

@@ -1,5 +1,7 @@
 #include "controller/metadata/producer_ids.h"
 
+#include "proto/pb.h"
+
 void producer_ids_allocate(struct control *control, const Skiff__AllocateProducerIdsRequest *request,
                            Skiff__AllocateProducerIdsResponse *response)
 {
@@ -10,7 +12,7 @@ void producer_ids_allocate(struct control *control, const Skiff__AllocateProduce
     }
     if (control->image->next_producer_id > INT64_MAX - PRODUCER_ID_BLOCK) {
         response->outcome->error_code = KAFKA_UNKNOWN_SERVER_ERROR;
-        response->outcome->error_message = (char *)(uintptr_t)"No producer ids are left.";
+        response->outcome->error_message = pb_lend("No producer ids are left.");
         return;
     }
     response->first = control->image->next_producer_id;

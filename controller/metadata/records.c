@@ -5,7 +5,7 @@
 #include "proto/pb.h"
 
 /* A batch is a MetadataBatch: its field 1 repeated, then field 2. Written piece by piece, so that nothing holds all records. */
-#define TAG_RECORD 0x0a   /* field 1, length-delimited */
+#define TAG_RECORD   0x0a /* field 1, length-delimited */
 #define TAG_ANNOUNCE 0x10 /* field 2, varint */
 
 void records_init(struct records *records) { *records = (struct records){0}; }
@@ -91,9 +91,11 @@ static uint32_t copy_ids(int32_t *to, struct node_ids from)
 
 void partition_state_of(const struct image_partition *partition, struct partition_state *out)
 {
-    *out = (struct partition_state){.leader = partition->leader, .leader_epoch = partition->leader_epoch,
+    *out = (struct partition_state){.leader = partition->leader,
+                                    .leader_epoch = partition->leader_epoch,
                                     .partition_epoch = partition->partition_epoch,
-                                    .last_known_leader = partition->last_known_leader, .recovering = partition->recovering};
+                                    .last_known_leader = partition->last_known_leader,
+                                    .recovering = partition->recovering};
     out->isr_count = copy_ids(out->isr, image_isr(partition));
     out->elr_count = copy_ids(out->elr, image_elr(partition));
 }
@@ -145,9 +147,6 @@ void records_add_partition_change(struct records *records, struct uuid topic_id,
 
 /* ---- the rest -------------------------------------------------------------------------------------------------------- */
 
-/* protobuf-c's structs hold char * also for what they only read. */
-static char *lend(const char *text) { return (char *)(uintptr_t)text; }
-
 void records_add_topic(struct records *records, struct uuid topic_id, struct slice name)
 {
     char text[TOPIC_NAME_MAX + 1];
@@ -195,9 +194,9 @@ void records_add_config(struct records *records, Skiff__ConfigResource resource,
     Skiff__ConfigRecord body;
     skiff__config_record__init(&body);
     body.resource = resource;
-    body.resource_name = lend(resource_name);
-    body.name = lend(name);
-    body.value = lend(value ? value : "");
+    body.resource_name = pb_lend(resource_name);
+    body.name = pb_lend(name);
+    body.value = pb_lend(value ? value : "");
     body.removed = !value;
     Skiff__MetadataRecord record;
     skiff__metadata_record__init(&record);
@@ -209,7 +208,7 @@ void records_add_feature(struct records *records, const char *name, uint32_t lev
 {
     Skiff__FeatureRecord body;
     skiff__feature_record__init(&body);
-    body.name = lend(name);
+    body.name = pb_lend(name);
     body.level = level;
     Skiff__MetadataRecord record;
     skiff__metadata_record__init(&record);
@@ -232,7 +231,7 @@ void records_add_cluster(struct records *records, const char *cluster_id)
 {
     Skiff__ClusterRecord body;
     skiff__cluster_record__init(&body);
-    body.cluster_id = lend(cluster_id);
+    body.cluster_id = pb_lend(cluster_id);
     Skiff__MetadataRecord record;
     skiff__metadata_record__init(&record);
     record.body_case = SKIFF__METADATA_RECORD__BODY_CLUSTER, record.cluster = &body;

@@ -16,7 +16,7 @@ struct records {
     uint32_t batch_count, batch_capacity;
     struct writer open; /* the batch under way */
     uint32_t open_count;
-    size_t cut_size;    /* of `open` at the last cut */
+    size_t cut_size; /* of `open` at the last cut */
     uint32_t cut_count;
     bool announce;
 };

@@ -273,7 +273,7 @@ static const char *check_known(const Skiff__MetadataRecord *record)
 
 static void say(char why[REPLAY_ERROR_MAX], int64_t index, size_t record, const char *wrong)
 {
-    if (why) snprintf(why, REPLAY_ERROR_MAX, "metadata entry %lld, record %zu: %s", (long long)index, record, wrong);
+    if (why) (void)snprintf(why, REPLAY_ERROR_MAX, "metadata entry %lld, record %zu: %s", (long long)index, record, wrong);
 }
 
 static enum err apply_batch(struct replay *replay, const Skiff__MetadataBatch *batch, char why[REPLAY_ERROR_MAX])

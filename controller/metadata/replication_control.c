@@ -219,7 +219,7 @@ void replication_alter_partition(struct control *control, const Skiff__AlterPart
     struct map seen;
     map_init(&seen, 0);
     response->n_results = request->n_items;
-    response->results = arena_calloc(control->arena, request->n_items, sizeof *response->results);
+    response->results = arena_calloc(control->arena, request->n_items, sizeof(void *));
     for (size_t i = 0; i < request->n_items; i++) {
         Skiff__AlterPartitionResult *result = response->results[i] = arena_alloc(control->arena, sizeof *result);
         skiff__alter_partition_result__init(result);

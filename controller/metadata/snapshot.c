@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 /* Header, then each batch behind its length. */
-#define SNAPSHOT_MAGIC 0x534b4d44 /* "SKMD" */
+#define SNAPSHOT_MAGIC   0x534b4d44 /* "SKMD" */
 #define SNAPSHOT_VERSION 0
 
 /* ---- writing --------------------------------------------------------------------------------------------------------- */
@@ -34,7 +34,7 @@ static void write_broker(const struct image_broker *broker, struct records *reco
     ProtobufCBinaryData directories[LOG_DIRS_MAX];
     struct uuid incarnation = broker->incarnation;
     Skiff__FeatureRange *features = mem_calloc(broker->feature_count, sizeof *features);
-    Skiff__FeatureRange **feature_pointers = mem_calloc(broker->feature_count, sizeof *feature_pointers);
+    Skiff__FeatureRange **feature_pointers = mem_calloc(broker->feature_count, sizeof(void *));
     write_listeners(broker, listeners, listener_pointers);
     for (uint32_t i = 0; i < broker->directory_count; i++) directories[i] = pb_uuid_data(&broker->directories[i]);
     for (uint32_t i = 0; i < broker->feature_count; i++) {
@@ -88,10 +88,9 @@ static void write_topic(const struct image_topic *topic, struct records *records
 
 static void write_broker_configs(const struct image *image, struct records *records)
 {
-    MAP_FOR_EACH(&image->broker_configs, struct image_broker_configs, entry)
-    {
+    MAP_FOR_EACH (&image->broker_configs, struct image_broker_configs, entry) {
         char name[16] = "";
-        if (entry->id != NO_BROKER) snprintf(name, sizeof name, "%d", entry->id);
+        if (entry->id != NO_BROKER) (void)snprintf(name, sizeof name, "%d", entry->id);
         write_configs(&entry->configs, SKIFF__CONFIG_RESOURCE__CONFIG_RESOURCE_BROKER, name, records);
     }
 }
@@ -101,10 +100,11 @@ void snapshot_write(const struct image *image, struct writer *out)
     struct records records;
     records_init(&records);
     if (image->cluster_id[0]) records_add_cluster(&records, image->cluster_id);
-    for (uint32_t i = 0; i < image->feature_count; i++) records_add_feature(&records, image->features[i].name, image->features[i].level_max);
-    MAP_FOR_EACH(&image->brokers, struct image_broker, broker) write_broker(broker, &records);
+    for (uint32_t i = 0; i < image->feature_count; i++)
+        records_add_feature(&records, image->features[i].name, image->features[i].level_max);
+    MAP_FOR_EACH (&image->brokers, struct image_broker, broker) write_broker(broker, &records);
     write_broker_configs(image, &records);
-    MAP_FOR_EACH(&image->topics, struct image_topic, topic) write_topic(topic, &records);
+    MAP_FOR_EACH (&image->topics, struct image_topic, topic) write_topic(topic, &records);
     if (image->next_producer_id) records_add_producer_ids(&records, image->next_producer_id);
 
     uint32_t count = 0;
@@ -138,7 +138,8 @@ static enum err build(struct image *fresh, struct slice bytes, int64_t index, ch
     image_delta_init(&ignored, fresh);
     struct reader r = reader_make(bytes);
     enum err err = reader_u32(&r) == SNAPSHOT_MAGIC && reader_u16(&r) == SNAPSHOT_VERSION ? ERR_OK : ERR_CORRUPT;
-    if (err != ERR_OK && why) snprintf(why, REPLAY_ERROR_MAX, "metadata snapshot %lld: not of a version that is known", (long long)index);
+    if (err != ERR_OK && why)
+        (void)snprintf(why, REPLAY_ERROR_MAX, "metadata snapshot %lld: not of a version that is known", (long long)index);
     while (err == ERR_OK && r.left > 0) {
         struct slice batch = reader_bytes(&r, reader_u32(&r));
         if (reader_ok(&r)) {
@@ -146,7 +147,7 @@ static enum err build(struct image *fresh, struct slice bytes, int64_t index, ch
             continue;
         }
         err = ERR_CORRUPT;
-        if (why) snprintf(why, REPLAY_ERROR_MAX, "metadata snapshot %lld: cut short", (long long)index);
+        if (why) (void)snprintf(why, REPLAY_ERROR_MAX, "metadata snapshot %lld: cut short", (long long)index);
     }
     image_delta_deinit(&ignored);
     return err;
@@ -187,22 +188,21 @@ static void diff_topic(struct image_topic *now, const struct image_topic *before
 
 static void diff_brokers(const struct image *now, const struct image *before, struct image_delta *delta)
 {
-    MAP_FOR_EACH(&now->brokers, struct image_broker, broker)
-    {
+    MAP_FOR_EACH (&now->brokers, struct image_broker, broker) {
         const struct image_broker *old = image_broker_get(before, broker->id);
-        if (!old || old->epoch != broker->epoch || old->fenced != broker->fenced || old->in_controlled_shutdown != broker->in_controlled_shutdown)
+        if (!old || old->epoch != broker->epoch || old->fenced != broker->fenced ||
+            old->in_controlled_shutdown != broker->in_controlled_shutdown)
             broker_list_add_once(&delta->brokers, broker->id);
     }
 }
 
 static void diff_broker_configs(const struct image *now, const struct image *before, struct image_delta *delta)
 {
-    MAP_FOR_EACH(&now->broker_configs, struct image_broker_configs, entry)
-    {
-        if (!configs_equal(&entry->configs, image_broker_configs(before, entry->id))) broker_list_add_once(&delta->broker_configs, entry->id);
+    MAP_FOR_EACH (&now->broker_configs, struct image_broker_configs, entry) {
+        if (!configs_equal(&entry->configs, image_broker_configs(before, entry->id)))
+            broker_list_add_once(&delta->broker_configs, entry->id);
     }
-    MAP_FOR_EACH(&before->broker_configs, struct image_broker_configs, gone)
-    {
+    MAP_FOR_EACH (&before->broker_configs, struct image_broker_configs, gone) {
         if (image_broker_configs(now, gone->id)->count == 0) broker_list_add_once(&delta->broker_configs, gone->id);
     }
 }
@@ -210,8 +210,7 @@ static void diff_broker_configs(const struct image *now, const struct image *bef
 /* Topics that are no longer there leave the old image for the delta, which keeps them for its reader. */
 static void take_removed_topics(struct image *before, const struct image *now, struct image_delta *delta)
 {
-    MAP_FOR_EACH(&before->topics, struct image_topic, topic)
-    {
+    MAP_FOR_EACH (&before->topics, struct image_topic, topic) {
         if (image_topic_by_id(now, topic->id)) continue;
         image_take_topic(before, topic);
         image_delta_topic_removed(delta, topic);
@@ -232,7 +231,7 @@ enum err snapshot_load(struct image *image, struct slice bytes, int64_t index, s
     fresh.controller_id = image->controller_id;
     take_removed_topics(image, &fresh, delta);
     image_delta_rebase(delta, &fresh);
-    MAP_FOR_EACH(&fresh.topics, struct image_topic, topic) diff_topic(topic, image_topic_by_id(image, topic->id), delta);
+    MAP_FOR_EACH (&fresh.topics, struct image_topic, topic) diff_topic(topic, image_topic_by_id(image, topic->id), delta);
     diff_brokers(&fresh, image, delta);
     diff_broker_configs(&fresh, image, delta);
     delta->cluster_changed = strcmp(fresh.cluster_id, image->cluster_id) != 0;

@@ -25,15 +25,16 @@ static struct refusal check_name(struct control *control, struct slice name)
     if ((size == 1 && text[0] == '.') || (size == 2 && text[0] == '.' && text[1] == '.'))
         return REFUSE(control, INVALID_TOPIC_EXCEPTION, "Topic name is invalid: '%.*s' is not allowed", size, text);
     if (name.n > TOPIC_NAME_MAX)
-        return REFUSE(control, INVALID_TOPIC_EXCEPTION, "Topic name is invalid: the length of '%.*s' is longer than the max allowed length %d",
-                      TOPIC_NAME_MAX, text, TOPIC_NAME_MAX);
+        return REFUSE(control, INVALID_TOPIC_EXCEPTION,
+                      "Topic name is invalid: the length of '%.*s' is longer than the max allowed length %d", TOPIC_NAME_MAX, text,
+                      TOPIC_NAME_MAX);
     for (int i = 0; i < size; i++) {
         char c = text[i];
         bool is_fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
         if (!is_fine)
             return REFUSE(control, INVALID_TOPIC_EXCEPTION,
-                          "Topic name is invalid: '%.*s' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'", size,
-                          text);
+                          "Topic name is invalid: '%.*s' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'",
+                          size, text);
     }
     if (slice_equal_str(name, "__cluster_metadata"))
         return REFUSE(control, INVALID_TOPIC_EXCEPTION, "Creation of internal topic __cluster_metadata is prohibited.");
@@ -156,12 +157,14 @@ static void add_configs(struct control *control, const struct create_topics_requ
 static struct uuid new_topic_id(const struct control *control)
 {
     struct uuid id;
-    while (!uuid_from_random(prng_next(control->prng), prng_next(control->prng), &id) || image_topic_by_id(control->image, id)) {}
+    while (!uuid_from_random(prng_next(control->prng), prng_next(control->prng), &id) || image_topic_by_id(control->image, id)) {
+    }
     return id;
 }
 
 /* KIP-525: what the topic has, also what it did not ask for. */
-static void describe(struct control *control, const struct create_topics_request_topics *topic, struct create_topics_response_topics *result)
+static void describe(struct control *control, const struct create_topics_request_topics *topic,
+                     struct create_topics_response_topics *result)
 {
     result->configs_count = TOPIC_CONFIG_COUNT;
     result->configs = arena_calloc(control->arena, TOPIC_CONFIG_COUNT, sizeof *result->configs);
@@ -232,8 +235,7 @@ void topic_create(struct control *control, const struct create_topics_request *r
         struct create_topics_response_topics *result = &response->topics[i];
         *result = (struct create_topics_response_topics){.name = request->topics[i].name, .num_partitions = -1, .replication_factor = -1};
         result->configs = arena_alloc(control->arena, 0);
-        struct refusal refusal =
-            is_refused(too_large) ? too_large : create_one(control, &placement, &names, &request->topics[i], result);
+        struct refusal refusal = is_refused(too_large) ? too_large : create_one(control, &placement, &names, &request->topics[i], result);
         result->error_code = (int16_t)refusal.error;
         result->error_message = refusal.message;
         if (is_refused(refusal) || request->validate_only) records_rollback(control->records);
@@ -252,8 +254,8 @@ static struct refusal delete_one(struct control *control, struct map *seen, stru
     result->name = name;
     result->topic_id = id;
     if (is_by_id == uuid_is_zero(id))
-        return REFUSE(control, INVALID_REQUEST, is_by_id ? "Neither topic name nor id were specified."
-                                                         : "You may not specify both topic name and topic id.");
+        return REFUSE(control, INVALID_REQUEST,
+                      is_by_id ? "Neither topic name nor id were specified." : "You may not specify both topic name and topic id.");
     if (!control->settings->is_topic_deletion_enabled) return REFUSE(control, TOPIC_DELETION_DISABLED, "Topic deletion is disabled.");
     const struct image_topic *topic = is_by_id ? image_topic_by_id(control->image, id) : image_topic_by_name(control->image, name);
     if (!topic && is_by_id) return REFUSE(control, UNKNOWN_TOPIC_ID, "This server does not host this topic ID.");
@@ -291,8 +293,9 @@ static struct refusal grow_by_hand(struct growth *growth, const struct create_pa
 {
     struct control *control = growth->control;
     if (topic->assignments_count != growth->count)
-        return REFUSE(control, INVALID_REPLICA_ASSIGNMENT, "Attempted to add %d additional partition(s), but only %d assignment(s) were specified.",
-                      growth->count, topic->assignments_count);
+        return REFUSE(control, INVALID_REPLICA_ASSIGNMENT,
+                      "Attempted to add %d additional partition(s), but only %d assignment(s) were specified.", growth->count,
+                      topic->assignments_count);
     for (int32_t i = 0; i < growth->count; i++) {
         struct node_ids replicas = {topic->assignments[i].broker_ids, (uint32_t)topic->assignments[i].broker_ids_count};
         struct refusal refusal = assignment_check(control, growth->first + i, replicas, growth->replica_count);
@@ -315,8 +318,12 @@ static struct refusal grow_one(struct control *control, struct placement *placem
     if (topic->count < now->partition_count)
         return REFUSE(control, INVALID_PARTITIONS, "The topic %s currently has %d partition(s); %d would not be an increase.", now->name,
                       now->partition_count, topic->count);
-    struct growth growth = {.control = control, .placement = placement, .topic_id = now->id, .first = now->partition_count,
-                            .count = topic->count - now->partition_count, .replica_count = now->partitions[0].replica_count};
+    struct growth growth = {.control = control,
+                            .placement = placement,
+                            .topic_id = now->id,
+                            .first = now->partition_count,
+                            .count = topic->count - now->partition_count,
+                            .replica_count = now->partitions[0].replica_count};
     *total += growth.count;
     refusal = check_total(control, *total);
     if (!is_refused(refusal) && topic->assignments) return grow_by_hand(&growth, topic);

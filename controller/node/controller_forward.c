@@ -30,8 +30,7 @@ static void answer(struct operation *operation, const void *response)
     int16_t key = (int16_t)forwarded->request->api_key;
     if (codec_encode(api_response(key), (int16_t)forwarded->request->api_version, response, &body) != ERR_OK)
         outcome.error_code = KAFKA_UNKNOWN_SERVER_ERROR;
-    struct slice bytes = writer_slice(&body);
-    wrapped.body = (ProtobufCBinaryData){bytes.n, (uint8_t *)(uintptr_t)bytes.p};
+    wrapped.body = pb_lend_bytes(writer_slice(&body));
     operation->answer = pb_pack(&wrapped.base);
     writer_deinit(&body);
 }

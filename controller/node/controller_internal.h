@@ -42,19 +42,19 @@ struct operation {
     struct controller_node *controller;
     const struct operation_kind *kind;
     enum operation_state state;
-    struct request *request;  /* NULL: the controller's own */
-    void *message;            /* the decoded request; in the arena */
+    struct request *request; /* NULL: the controller's own */
+    void *message;           /* the decoded request; in the arena */
     struct arena arena;
     struct records records;
     struct lock_set locks;
-    struct buf *answer;       /* body of the response; NULL without request */
+    struct buf *answer; /* body of the response; NULL without request */
     struct buf **batches;
     uint32_t batch_count, batch_next;
-    int64_t index, term;      /* of the batch that was proposed last; 0: none is on its way */
-    int64_t answer_by_us;     /* COMMITTED: it waits no longer */
-    uint64_t connection;      /* that the request came on */
-    int64_t broker_id;        /* of what it is about */
-    bool is_shutdown;         /* a heartbeat that starts a controlled shutdown */
+    int64_t index, term;  /* of the batch that was proposed last; 0: none is on its way */
+    int64_t answer_by_us; /* COMMITTED: it waits no longer */
+    uint64_t connection;  /* that the request came on */
+    int64_t broker_id;    /* of what it is about */
+    bool is_shutdown;     /* a heartbeat that starts a controlled shutdown */
 };
 
 /* ---- the node -------------------------------------------------------------------------------------------------------- */
@@ -76,12 +76,12 @@ struct controller_node {
     struct heartbeats heartbeats;
     struct locks locks;
     struct list waiting, proposed, committed; /* struct operation */
-    struct list held; /* struct held_request: what waits for evidence, for other brokers or for the office */
-    struct list dials;       /* struct dial */
+    struct list held;                         /* struct held_request: what waits for evidence, for other brokers or for the office */
+    struct list dials;                        /* struct dial */
     struct env_timer session_timer, balance_timer, answer_timer, retry_timer;
     int64_t session_timer_us; /* when it is to fire */
-    bool is_balance_due; /* balance_timer runs */
-    bool has_failed;     /* the log holds what this version cannot replay: the image is void */
+    bool is_balance_due;      /* balance_timer runs */
+    bool has_failed;          /* the log holds what this version cannot replay: the image is void */
     bool is_pumping, is_retrying;
 };
 

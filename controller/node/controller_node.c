@@ -43,8 +43,8 @@ bool controller_is_active(const struct controller_node *node) { return node->lea
 /* Nothing below needs to know what changed, only that leaders may have to move. */
 static void note_changes(struct controller_node *node, int64_t now_us)
 {
-    bool is_about_leaders = node->delta.partition_count || node->delta.brokers.count || node->delta.topics_configured.count ||
-                            node->delta.broker_configs.count;
+    bool is_about_leaders =
+        node->delta.partition_count || node->delta.brokers.count || node->delta.topics_configured.count || node->delta.broker_configs.count;
     if (is_about_leaders) sessions_balance_soon(node, now_us);
     image_delta_clear(&node->delta, &node->image);
 }

@@ -11,8 +11,8 @@
 #include "controller/node/controller_internal.h"
 #include "proto/pb.h"
 
-#define APPLIED_WAIT_US 1000000 /* a broker that is about to die must not hold an answer for a whole session */
-#define PROPOSE_RETRY_US 10000  /* what keeps Raft from taking an entry is over soon */
+#define APPLIED_WAIT_US  1000000 /* a broker that is about to die must not hold an answer for a whole session */
+#define PROPOSE_RETRY_US 10000   /* what keeps Raft from taking an entry is over soon */
 
 static void propose(struct operation *operation);
 static void pump(struct controller_node *node);
@@ -141,8 +141,7 @@ void operations_on_retry(struct env_timer *timer, int64_t now_us)
 {
     struct controller_node *node = CONTAINER_OF(timer, struct controller_node, retry_timer);
     (void)now_us;
-    LIST_FOR_EACH(&node->proposed, each)
-    {
+    LIST_FOR_EACH (&node->proposed, each) {
         struct operation *operation = CONTAINER_OF(each, struct operation, node);
         if (operation->index == 0) propose(operation);
     }
@@ -194,8 +193,7 @@ static void finish(struct operation *operation, int64_t now_us)
 
 void operations_on_committed(struct controller_node *node, int64_t index, int64_t term, int64_t now_us)
 {
-    LIST_FOR_EACH(&node->proposed, each)
-    {
+    LIST_FOR_EACH (&node->proposed, each) {
         struct operation *operation = CONTAINER_OF(each, struct operation, node);
         if (operation->index != index) continue;
         /* Within an office nothing that was proposed is overwritten. */
@@ -213,8 +211,7 @@ void operations_on_applied(struct controller_node *node, int64_t now_us)
 {
     struct list due; /* an answer may end a connection, and that leads back here */
     list_init(&due);
-    LIST_FOR_EACH(&node->committed, each)
-    {
+    LIST_FOR_EACH (&node->committed, each) {
         struct operation *operation = CONTAINER_OF(each, struct operation, node);
         if (operation->answer_by_us <= now_us || is_applied(operation)) move_to(operation, &due, OPERATION_COMMITTED);
     }

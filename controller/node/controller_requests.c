@@ -7,8 +7,8 @@
 #include "controller/node/controller_internal.h"
 #include "proto/pb.h"
 
-#define EVIDENCE_WAIT_US 500000 /* how long a newcomer waits for evidence about its predecessor before it is told to come again */
-#define LEAVE_WAIT_US 1000000    /* how long a broker that shuts down waits for the others before it is told to go on asking */
+#define EVIDENCE_WAIT_US 500000  /* how long a newcomer waits for evidence about its predecessor before it is told to come again */
+#define LEAVE_WAIT_US    1000000 /* how long a broker that shuts down waits for the others before it is told to go on asking */
 
 /* A registration whose predecessor is being dialed; a broker that may leave as soon as the others know; or any request to a leader that
  * has not applied all of its predecessors' log yet. Each is looked at again when something happens. */
@@ -28,7 +28,7 @@ void controller_refuse(struct controller_node *node, struct request *request, en
     skiff__outcome__init(&outcome);
     skiff__forward_response__init(&response);
     outcome.error_code = error;
-    outcome.error_message = (char *)(uintptr_t)message;
+    outcome.error_message = pb_lend(message);
     outcome.leader_id = node->leader.id;
     response.outcome = &outcome;
     request_respond_buf(request, pb_pack(&response.base));
@@ -36,14 +36,26 @@ void controller_refuse(struct controller_node *node, struct request *request, en
 
 /* ---- connections ----------------------------------------------------------------------------------------------------- */
 
-/* Connections get numbers, so that a session can name one that is gone. */
+/* Connections get numbers, so that a session can name one that is gone. The number is kept in the place of the user's pointer. */
+_Static_assert(sizeof(void *) == sizeof(uint64_t), "");
+
+static uint64_t id_of(const struct connection *connection)
+{
+    uint64_t id = NO_CONNECTION;
+    void *user = connection_user(connection);
+    memcpy(&id, &user, sizeof id);
+    return id;
+}
+
 uint64_t controller_connection_id(struct controller_node *node, struct request *request)
 {
     if (!request->connection) return NO_CONNECTION;
-    uint64_t id = (uint64_t)(uintptr_t)connection_user(request->connection);
+    uint64_t id = id_of(request->connection);
     if (id == NO_CONNECTION) {
+        void *user = NULL;
         id = ++node->last_connection;
-        connection_set_user(request->connection, (void *)(uintptr_t)id);
+        memcpy(&user, &id, sizeof user);
+        connection_set_user(request->connection, user);
     }
     return id;
 }
@@ -51,7 +63,7 @@ uint64_t controller_connection_id(struct controller_node *node, struct request *
 void controller_on_closed(void *user, struct connection *connection)
 {
     struct controller_node *node = user;
-    uint64_t id = (uint64_t)(uintptr_t)connection_user(connection);
+    uint64_t id = id_of(connection);
     if (id == NO_CONNECTION || !controller_is_active(node)) return;
     int64_t now_us = env_now_us(node->env);
     if (heartbeats_on_closed(&node->heartbeats, id, now_us) != NO_BROKER) sessions_update(node, now_us);
@@ -101,8 +113,8 @@ static void registration_committed(struct operation *operation, int64_t now_us)
     const struct image_broker *broker = image_broker_get(&node->image, (int32_t)operation->broker_id);
     ASSERT(broker);
     heartbeats_on_registered(&node->heartbeats, broker, live_connection(operation), now_us);
-    log_line(env_logger(node->env), LOG_INFO, "controller", "broker %d registered at %s:%u, epoch %lld", broker->id, broker->listeners[0].host,
-             broker->listeners[0].port, (long long)broker->epoch);
+    log_line(env_logger(node->env), LOG_INFO, "controller", "broker %d registered at %s:%u, epoch %lld", broker->id,
+             broker->listeners[0].host, broker->listeners[0].port, (long long)broker->epoch);
     sessions_update(node, now_us);
 }
 
@@ -167,7 +179,9 @@ static void heartbeat_committed(struct operation *operation, int64_t now_us)
     }
     if (broker)
         log_line(env_logger(node->env), LOG_INFO, "controller", "broker %d is %s", broker->id,
-                 broker->in_controlled_shutdown ? (broker->fenced ? "shut down" : "shutting down") : broker->fenced ? "fenced" : "unfenced");
+                 broker->in_controlled_shutdown ? (broker->fenced ? "shut down" : "shutting down")
+                 : broker->fenced               ? "fenced"
+                                                : "unfenced");
     sessions_update(node, now_us);
     controller_retry_held(node);
 }
@@ -186,7 +200,7 @@ static void on_heartbeat(struct operation *operation)
         operations_on_applied(node, now_us);
     }
     enum heartbeat_wish wish = wish_of(node, request);
-    bool may_leave_soon = request->want_shutdown && wish == HEARTBEAT_NOTHING && !broker->fenced;
+    bool may_leave_soon = request->want_shutdown && wish == HEARTBEAT_NOTHING && broker && !broker->fenced;
     if (may_leave_soon && now_us - operation->request->received_us < LEAVE_WAIT_US) {
         hold(node, operation->request, LEAVE_WAIT_US);
         operation_forget(operation);
@@ -270,8 +284,7 @@ static const char *check_sender(const struct controller_node *node, const struct
 {
     if (!message || !message->sender) return "the request cannot be read";
     const char *own = node->image.cluster_id, *other = message->sender->cluster_id;
-    if (own[0] && other[0] && strcmp(own, other) != 0)
-        return "the sender belongs to another cluster";
+    if (own[0] && other[0] && strcmp(own, other) != 0) return "the sender belongs to another cluster";
     return NULL;
 }
 
@@ -334,6 +347,6 @@ void controller_retry_held(struct controller_node *node)
 int64_t controller_held_until_us(const struct controller_node *node)
 {
     int64_t until_us = INT64_MAX;
-    LIST_FOR_EACH(&node->held, each) until_us = min_i64(until_us, CONTAINER_OF(each, struct held_request, node)->until_us);
+    LIST_FOR_EACH (&node->held, each) until_us = min_i64(until_us, CONTAINER_OF(each, struct held_request, node)->until_us);
     return until_us;
 }

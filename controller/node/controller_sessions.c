@@ -4,12 +4,12 @@
 #include "controller/metadata/replication_control.h"
 #include "controller/node/controller_internal.h"
 
-#define DIAL_TIMEOUT_US 1000000
-#define UPDATE_AGAIN_US 5000 /* what is due is under way: a fence waits for its locks */
-#define TICK_US 1000000        /* often enough to see that this process stood still ... */
-#define STALL_US 500000        /* ... for so long that brokers could not be heard */
+#define DIAL_TIMEOUT_US  1000000
+#define UPDATE_AGAIN_US  5000    /* what is due is under way: a fence waits for its locks */
+#define TICK_US          1000000 /* often enough to see that this process stood still ... */
+#define STALL_US         500000  /* ... for so long that brokers could not be heard */
 #define BALANCE_DELAY_US 2000000 /* a node that is back joins its ISRs one after the other: move its leaderships together */
-#define BALANCE_BATCH 1000 /* leaderships moved at a time */
+#define BALANCE_BATCH    1000    /* leaderships moved at a time */
 
 /* A connect to a broker's registered endpoint, for the answer of its kernel only. */
 struct dial {
@@ -47,8 +47,7 @@ static bool is_being_fenced(const struct controller_node *node, int32_t broker_i
 {
     const struct list *lists[] = {&node->waiting, &node->proposed};
     for (size_t l = 0; l < 2; l++) {
-        LIST_FOR_EACH(lists[l], each)
-        {
+        LIST_FOR_EACH (lists[l], each) {
             const struct operation *operation = CONTAINER_OF(each, struct operation, node);
             if (operation->kind == &FENCE && operation->broker_id == broker_id) return true;
         }

@@ -189,9 +189,10 @@ static inline void meta_fence(struct meta *meta, int32_t id)
 static inline int16_t meta_create_topic(struct meta *meta, const char *name, int32_t partitions, int16_t replicas, int32_t min_isr)
 {
     char text[16];
-    struct create_topics_request_configs config = {SLICE_LITERAL("min.insync.replicas"), slice_make(text, (size_t)snprintf(text, sizeof text, "%d", min_isr))};
-    struct create_topics_request_topics topic = {.name = slice_str(name), .num_partitions = partitions, .replication_factor = replicas,
-                                                 .configs = &config, .configs_count = 1};
+    struct create_topics_request_configs config = {SLICE_LITERAL("min.insync.replicas"),
+                                                   slice_make(text, (size_t)snprintf(text, sizeof text, "%d", min_isr))};
+    struct create_topics_request_topics topic = {
+        .name = slice_str(name), .num_partitions = partitions, .replication_factor = replicas, .configs = &config, .configs_count = 1};
     struct create_topics_request request = {.topics = &topic, .topics_count = 1};
     struct create_topics_response response = {0};
     topic_create(&meta->control, &request, &response);

@@ -19,8 +19,8 @@ static void start_cluster(int32_t id)
     meta_start_brokers(&meta, 3);
     ck_assert_int_eq(meta_create_topic(&meta, "t", 1, 3, 2), 0);
     struct create_topics_request_assignments assignment = {.broker_ids = &id, .broker_ids_count = 1};
-    struct create_topics_request_topics topic = {.name = SLICE_LITERAL("own"), .num_partitions = -1, .replication_factor = -1,
-                                                 .assignments = &assignment, .assignments_count = 1};
+    struct create_topics_request_topics topic = {
+        .name = SLICE_LITERAL("own"), .num_partitions = -1, .replication_factor = -1, .assignments = &assignment, .assignments_count = 1};
     struct create_topics_request request = {.topics = &topic, .topics_count = 1};
     struct create_topics_response response = {0};
     topic_create(&meta.control, &request, &response);
@@ -31,7 +31,8 @@ static void start_cluster(int32_t id)
 /* How broker 1 comes back after a kill: the directory of before, written in its last unfenced epoch, fsync. */
 static struct claim proven_claim(void)
 {
-    return (struct claim){.id = 1, .incarnation = 2, .directory = 2, .written_epoch = image_broker_get(&meta.image, 1)->epoch, .is_flushing = true};
+    return (struct claim){
+        .id = 1, .incarnation = 2, .directory = 2, .written_epoch = image_broker_get(&meta.image, 1)->epoch, .is_flushing = true};
 }
 
 START_TEST(b_epoch_proven_claim_keeps_the_broker_eligible)
@@ -60,8 +61,8 @@ START_TEST(b_epoch_unproven_claims_leave_isr_and_elr)
     for (int i = 0; i < 3; i++) {
         struct claim claim = proven_claim();
         claim.incarnation = 2 + (uint64_t)i;
-        if (i == 0) claim.directory = 99;                      /* wiped */
-        if (i == 1) claim.written_epoch = 0;                   /* an old copy */
+        if (i == 0) claim.directory = 99;                        /* wiped */
+        if (i == 1) claim.written_epoch = 0;                     /* an old copy */
         if (i == 2) claim.directory = 99, claim.is_clean = true; /* a clean mark, but elsewhere */
         ck_assert(is_in_isr_or_elr("own", 1));
         ck_assert_int_eq(meta_register(&meta, &claim, PREVIOUS_IS_GONE).error, KAFKA_NONE);

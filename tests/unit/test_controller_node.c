@@ -19,10 +19,10 @@
 __attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void) { return "leak:raft_store_open\nleak:metadata_update_create\n"; }
 
-#define NODES_MAX 3
-#define CONTROLLER_PORT 9093
-#define BROKER_PORT 9092
-#define HEARTBEAT_US (500 * SIM_MS)
+#define NODES_MAX              3
+#define CONTROLLER_PORT        9093
+#define BROKER_PORT            9092
+#define HEARTBEAT_US           (500 * SIM_MS)
 #define CLIENT_FRAME_BYTES_MAX 4096 /* socket.request.max.bytes, far below what peers send */
 
 /* ---- a model broker: registers, heartbeats, applies ------------------------------------------------------------------- */
@@ -222,11 +222,17 @@ static void start_node(void *user, struct sim_node *host)
     *broker = (struct model_broker){.cluster = cluster, .id = id};
     start_broker(broker, host);
     struct controller_node_config config = {
-        .raft = {.node_id = id, .directory = "metadata", .voter_count = (uint32_t)cluster->count, .snapshot_log_bytes = cluster->snapshot_log_bytes},
+        .raft = {.node_id = id,
+                 .directory = "metadata",
+                 .voter_count = (uint32_t)cluster->count,
+                 .snapshot_log_bytes = cluster->snapshot_log_bytes},
         .listener_name = "CONTROLLER",
         .host = "",
         .port = CONTROLLER_PORT,
-        .limits = {.frame_bytes_max = CLIENT_FRAME_BYTES_MAX, .memory_bytes_max = 64 << 20, .connections_max = 1000, .connections_per_ip_max = 1000},
+        .limits = {.frame_bytes_max = CLIENT_FRAME_BYTES_MAX,
+                   .memory_bytes_max = 64 << 20,
+                   .connections_max = 1000,
+                   .connections_per_ip_max = 1000},
         .session_timeout_ms = 9000,
         .rebalance_interval_ms = 1000,
         .settings = {.default_partitions = 1, .default_replication_factor = 1, .is_topic_deletion_enabled = true},
@@ -310,7 +316,10 @@ static void on_admin_answer(struct channel_call *channel_call, enum err err, str
     admin->done_us = now_us;
 }
 
-static void on_admin_closed(void *user, struct channel *channel, enum err err, int64_t now_us) { (void)user, (void)channel, (void)err, (void)now_us; }
+static void on_admin_closed(void *user, struct channel *channel, enum err err, int64_t now_us)
+{
+    (void)user, (void)channel, (void)err, (void)now_us;
+}
 static bool is_answered(void *context) { return ((struct admin *)context)->is_done; }
 
 /* Through the broker of node `from` to the active controller; `response` lives in admin->arena. */
@@ -486,7 +495,8 @@ static bool are_images_equal(void *context)
     const struct cluster *cluster = context;
     uint64_t hash = image_hash(&cluster->brokers[0].image);
     for (int32_t i = 1; i < cluster->count; i++)
-        if (cluster->brokers[i].image.index != cluster->brokers[0].image.index || image_hash(&cluster->brokers[i].image) != hash) return false;
+        if (cluster->brokers[i].image.index != cluster->brokers[0].image.index || image_hash(&cluster->brokers[i].image) != hash)
+            return false;
     return true;
 }
 

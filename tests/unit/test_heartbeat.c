@@ -2,7 +2,7 @@
 #include "controller/metadata/heartbeat.h"
 #include "tests/unit/metadata_fixture.h"
 
-#define SECOND 1000000
+#define SECOND  1000000
 #define TIMEOUT (9 * SECOND)
 
 static struct meta meta;

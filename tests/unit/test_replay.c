@@ -4,7 +4,7 @@
 #include "tests/unit/metadata_fixture.h"
 
 #define BROKERS 5
-#define STEPS 600
+#define STEPS   600
 
 /* ---- unknown records stop the replica -------------------------------------------------------------------------------- */
 
@@ -23,12 +23,14 @@ START_TEST(a_replay_stops_before_what_it_does_not_know)
     meta_start_brokers(&meta, 1);
     uint64_t hash = image_hash(&meta.image);
     /* records[0] is a valid topic "a"; then: an unknown type, an unknown version, an unknown field in it. */
-    static const uint8_t topic[] = {0x0a, 0x17, 0x32, 0x15, 0x0a, 0x01, 'a', 0x12, 0x10, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+    static const uint8_t topic[] = {0x0a, 0x17, 0x32, 0x15, 0x0a, 0x01, 'a', 0x12, 0x10, 1,  2,  3, 4,
+                                    5,    6,    7,    8,    9,    10,   11,  12,   13,   14, 15, 16};
     static const uint8_t type[] = {0x0a, 0x03, 0xfa, 0x06, 0x00};
     static const uint8_t version[] = {0x0a, 0x04, 0x08, 0x01, 0x5a, 0x00};
     static const uint8_t field[] = {0x0a, 0x05, 0x5a, 0x03, 0x98, 0x06, 0x01};
     static const uint8_t batch_field[] = {0x98, 0x06, 0x01};
-    const struct slice unknown[] = {{type, sizeof type}, {version, sizeof version}, {field, sizeof field}, {batch_field, sizeof batch_field}};
+    const struct slice unknown[] = {
+        {type, sizeof type}, {version, sizeof version}, {field, sizeof field}, {batch_field, sizeof batch_field}};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
         uint8_t batch[64];
         memcpy(batch, topic, sizeof topic);
@@ -49,7 +51,9 @@ START_TEST(p_pe_epochs_never_go_back)
     meta_start_brokers(&meta, 1);
     meta_create_topic(&meta, "t", 1, 1, 1);
     struct image_topic *topic = image_topic_by_name(&meta.image, SLICE_LITERAL("t"));
-    static const struct { int32_t leader, leader_epoch, partition_epoch; } WRONG[] = {{0, 0, 0}, {0, 0, 2}, {0, -1, 1}, {NO_LEADER, 0, 1}};
+    static const struct {
+        int32_t leader, leader_epoch, partition_epoch;
+    } WRONG[] = {{0, 0, 0}, {0, 0, 2}, {0, -1, 1}, {NO_LEADER, 0, 1}};
     for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
         struct partition_state state;
         uint32_t count = 0;
@@ -123,8 +127,11 @@ static void random_registration(struct random_run *run, int32_t id)
     struct meta *meta = &run->meta;
     const struct image_broker *before = image_broker_get(&meta->image, id);
     bool is_wiped = prng_chance(&meta->prng, 1, 4), is_old = prng_chance(&meta->prng, 1, 6);
-    struct claim claim = {.id = id, .incarnation = ++run->next_incarnation, .directory = is_wiped ? run->next_incarnation << 8 : (uint64_t)id + 1,
-                          .written_epoch = before && !is_wiped && !is_old ? before->epoch : -1, .is_flushing = prng_chance(&meta->prng, 3, 4),
+    struct claim claim = {.id = id,
+                          .incarnation = ++run->next_incarnation,
+                          .directory = is_wiped ? run->next_incarnation << 8 : (uint64_t)id + 1,
+                          .written_epoch = before && !is_wiped && !is_old ? before->epoch : -1,
+                          .is_flushing = prng_chance(&meta->prng, 3, 4),
                           .is_clean = prng_chance(&meta->prng, 1, 3)};
     int64_t last = meta->image.last_broker_epoch;
     struct registered result = meta_register(meta, &claim, PREVIOUS_IS_GONE);
@@ -152,13 +159,17 @@ static void random_alter(struct random_run *run)
 static void random_config(struct random_run *run)
 {
     struct meta *meta = &run->meta;
-    static const char *const SETS[][2] = {{"min.insync.replicas", "1"}, {"min.insync.replicas", "2"}, {"min.insync.replicas", "3"},
-                                          {"unclean.leader.election.enable", "true"}, {"unclean.leader.election.enable", "false"},
+    static const char *const SETS[][2] = {{"min.insync.replicas", "1"},
+                                          {"min.insync.replicas", "2"},
+                                          {"min.insync.replicas", "3"},
+                                          {"unclean.leader.election.enable", "true"},
+                                          {"unclean.leader.election.enable", "false"},
                                           {"retention.ms", "5"}};
     struct image_topic *topic = random_topic(run);
     if (!topic) return;
     uint64_t pick = prng_below(&meta->prng, 6);
-    struct incremental_alter_configs_request_configs change = {slice_str(SETS[pick][0]), prng_chance(&meta->prng, 1, 4), slice_str(SETS[pick][1])};
+    struct incremental_alter_configs_request_configs change = {slice_str(SETS[pick][0]), prng_chance(&meta->prng, 1, 4),
+                                                               slice_str(SETS[pick][1])};
     struct incremental_alter_configs_request_resources resource = {CONFIG_RESOURCE_TOPIC, slice_str(topic->name), &change, 1};
     if (prng_chance(&meta->prng, 1, 4)) resource.resource_type = CONFIG_RESOURCE_BROKER, resource.resource_name = SLICE_LITERAL("");
     struct incremental_alter_configs_request request = {.resources = &resource, .resources_count = 1};
@@ -220,7 +231,8 @@ static uint64_t hash_of_replay(const struct meta *meta, struct slice snapshot, u
     image_init(&image, 1234);
     image_delta_init(&delta, &image);
     if (snapshot.n) ck_assert_int_eq(snapshot_load(&image, snapshot, from, &delta, NULL), ERR_OK);
-    for (uint32_t i = from; i < meta->log_count; i++) ck_assert_int_eq(image_replay(&image, buf_slice(meta->log[i]), i + 1, &delta, NULL), ERR_OK);
+    for (uint32_t i = from; i < meta->log_count; i++)
+        ck_assert_int_eq(image_replay(&image, buf_slice(meta->log[i]), i + 1, &delta, NULL), ERR_OK);
     uint64_t hash = image_hash(&image);
     image_delta_deinit(&delta);
     image_deinit(&image);

@@ -1,7 +1,6 @@
 /* ISR, ELR and leaders: the rules of partition_edit.h and KIP-497/841/903/966. */
 #include "tests/unit/metadata_fixture.h"
 
-
 static struct meta meta;
 
 static void setup(void) { meta_init(&meta, 11); }

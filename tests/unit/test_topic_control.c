@@ -83,12 +83,15 @@ START_TEST(assignment_by_hand_is_checked)
 {
     int32_t good[] = {2, 0}, twice[] = {1, 1}, unknown[] = {0, 9}, one[] = {1};
     struct create_topics_request_assignments assignments[] = {{1, good, 2}, {0, good, 2}};
-    struct create_topics_request_topics topic = {.name = SLICE_LITERAL("t"), .num_partitions = -1, .replication_factor = -1,
-                                                 .assignments = assignments, .assignments_count = 2};
-    struct { int32_t *ids, count; int16_t expected; } wrong[] = {{twice, 2, KAFKA_INVALID_REPLICA_ASSIGNMENT},
-                                                                 {unknown, 2, KAFKA_INVALID_REPLICA_ASSIGNMENT},
-                                                                 {one, 1, KAFKA_INVALID_REPLICA_ASSIGNMENT},
-                                                                 {one, 0, KAFKA_INVALID_REPLICA_ASSIGNMENT}};
+    struct create_topics_request_topics topic = {
+        .name = SLICE_LITERAL("t"), .num_partitions = -1, .replication_factor = -1, .assignments = assignments, .assignments_count = 2};
+    struct {
+        int32_t *ids, count;
+        int16_t expected;
+    } wrong[] = {{twice, 2, KAFKA_INVALID_REPLICA_ASSIGNMENT},
+                 {unknown, 2, KAFKA_INVALID_REPLICA_ASSIGNMENT},
+                 {one, 1, KAFKA_INVALID_REPLICA_ASSIGNMENT},
+                 {one, 0, KAFKA_INVALID_REPLICA_ASSIGNMENT}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         assignments[0].broker_ids = wrong[i].ids, assignments[0].broker_ids_count = wrong[i].count;
         ck_assert_int_eq(create(topic, false).error_code, wrong[i].expected);
@@ -107,8 +110,8 @@ END_TEST
 START_TEST(wrong_config_creates_nothing)
 {
     struct create_topics_request_configs config = {SLICE_LITERAL("retention.msec"), SLICE_LITERAL("5")};
-    struct create_topics_request_topics topic = {.name = SLICE_LITERAL("t"), .num_partitions = 1, .replication_factor = 1, .configs = &config,
-                                                 .configs_count = 1};
+    struct create_topics_request_topics topic = {
+        .name = SLICE_LITERAL("t"), .num_partitions = 1, .replication_factor = 1, .configs = &config, .configs_count = 1};
     ck_assert_int_eq(create(topic, false).error_code, KAFKA_INVALID_CONFIG);
     config = (struct create_topics_request_configs){SLICE_LITERAL("retention.ms"), SLICE_NULL};
     ck_assert_int_eq(create(topic, false).error_code, KAFKA_INVALID_CONFIG);
@@ -170,8 +173,8 @@ END_TEST
 static int16_t grow(const char *name, int32_t count, int32_t *by_hand)
 {
     struct create_partitions_request_assignments assignment = {by_hand, 2};
-    struct create_partitions_request_topics topic = {.name = slice_str(name), .count = count, .assignments = by_hand ? &assignment : NULL,
-                                                     .assignments_count = by_hand != NULL};
+    struct create_partitions_request_topics topic = {
+        .name = slice_str(name), .count = count, .assignments = by_hand ? &assignment : NULL, .assignments_count = by_hand != NULL};
     struct create_partitions_request request = {.topics = &topic, .topics_count = 1};
     struct create_partitions_response response = {0};
     topic_create_partitions(&meta.control, &request, &response);
