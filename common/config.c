@@ -9,10 +9,10 @@
 #include <stdio.h>
 
 #define CONFIG_ARENA_MAX (4u << 20) /* far above any real file; config_load checks the size */
-#define CONFIG_FILE_MAX (1u << 20)
+#define CONFIG_FILE_MAX  (1u << 20)
 
 const struct setting config_table[CONFIG_COUNT] = {
-#define CONFIG(id, name_, type_, default_, range_, use_, doc_)                                                                                \
+#define CONFIG(id, name_, type_, default_, range_, use_, doc_)                                                                             \
     {.name = (name_), .type = SETTING_##type_, .default_text = (default_), .range = (range_), .use = SETTING_##use_, .doc = (doc_)},
 #include "common/config.def"
 #undef CONFIG
@@ -71,7 +71,7 @@ static void warn(struct config *config, const char *format, ...)
     va_list arguments;
     if (!config->on_warning) return;
     va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
+    (void)vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
     config->on_warning(config->user, line);
 }
@@ -81,7 +81,7 @@ static enum err fail(struct config *config, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(config->error, sizeof config->error, format, arguments);
+    (void)vsnprintf(config->error, sizeof config->error, format, arguments);
     va_end(arguments);
     return ERR_INVALID;
 }
@@ -138,8 +138,10 @@ static enum err set(struct config *config, const char *where, struct slice key, 
     }
     struct config_value *value = &config->values[setting - config_table];
     int64_t number = 0;
-    if (!setting_parse(setting, text, &number, reason)) return fail(config, "%s: %s=%.*s: it %s", where, setting->name, SLICE_ARG(text), reason);
-    if (value->is_set && strcmp(where, "--override") != 0) warn(config, "%s: %s is set more than once; the last one counts", where, setting->name);
+    if (!setting_parse(setting, text, &number, reason))
+        return fail(config, "%s: %s=%.*s: it %s", where, setting->name, SLICE_ARG(text), reason);
+    if (value->is_set && strcmp(where, "--override") != 0)
+        warn(config, "%s: %s is set more than once; the last one counts", where, setting->name);
     *value = (struct config_value){.text = keep(config, text), .number = number, .is_set = true};
     return ERR_OK;
 }
@@ -155,7 +157,7 @@ enum err config_load(struct config *config, const char *file, struct slice text)
     properties_begin(&properties, text);
     while (!err && properties_next(&properties, &arena, &property)) {
         char where[CONFIG_LINE_MAX];
-        snprintf(where, sizeof where, "%s:%d", file, property.line);
+        (void)snprintf(where, sizeof where, "%s:%d", file, property.line);
         err = set(config, where, property.key, property.value);
     }
     arena_deinit(&arena);
@@ -187,7 +189,8 @@ static enum err finish_node_id(struct config *config)
     if (old < 0) return ERR_OK;
     if (!config_is_set(config, CONFIG_NODE_ID)) set_derived(config, CONFIG_NODE_ID, config->values[CONFIG_BROKER_ID].text);
     if (config_number(config, CONFIG_NODE_ID) == old) return ERR_OK;
-    return fail(config, "broker.id=%lld and node.id=%s contradict each other: keep node.id only", (long long)old, config_text(config, CONFIG_NODE_ID));
+    return fail(config, "broker.id=%lld and node.id=%s contradict each other: keep node.id only", (long long)old,
+                config_text(config, CONFIG_NODE_ID));
 }
 
 static void finish_old_listeners(struct config *config)
@@ -228,8 +231,9 @@ enum err config_finish(struct config *config)
     if (err) return err;
     finish_old_listeners(config);
     if (config->values[CONFIG_AUTHORIZER_CLASS_NAME].text.n > 0)
-        return fail(config, "authorizer.class.name=%s: authorization is not available yet, and a node that should check must not serve without: "
-                            "remove the setting to let everybody in",
+        return fail(config,
+                    "authorizer.class.name=%s: authorization is not available yet, and a node that should check must not serve without: "
+                    "remove the setting to let everybody in",
                     config_text(config, CONFIG_AUTHORIZER_CLASS_NAME));
     if (config->values[CONFIG_PROCESS_ROLES].text.n == 0) set_derived(config, CONFIG_PROCESS_ROLES, slice_str("broker,controller"));
     name_those_without_effect(config);

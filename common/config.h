@@ -31,7 +31,7 @@ struct config {
     void (*on_warning)(void *user, const char *line);
     void *user;
     char error[CONFIG_LINE_MAX]; /* why the last call failed */
-    bool has_zookeeper; /* said already */
+    bool has_zookeeper;          /* said already */
 };
 
 void config_init(struct config *config, void (*on_warning)(void *user, const char *line), void *user);

@@ -12,12 +12,12 @@ static enum err fail(char *reason, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(reason, CONFIG_LINE_MAX, format, arguments);
+    (void)vsnprintf(reason, CONFIG_LINE_MAX, format, arguments);
     va_end(arguments);
     return ERR_INVALID;
 }
 
-static void copy_text(char *into, size_t size, struct slice text) { snprintf(into, size, "%.*s", SLICE_ARG(text)); }
+static void copy_text(char *into, size_t size, struct slice text) { (void)snprintf(into, size, "%.*s", SLICE_ARG(text)); }
 
 const struct listener_config *listeners_find(const struct listeners *listeners, struct slice name)
 {
@@ -33,7 +33,8 @@ static bool split_endpoint(struct slice text, struct slice *name, struct slice *
     for (size_t i = 0; i + 3 <= text.n; i++) {
         if (memcmp(text.p + i, mark, 3) != 0) continue;
         *name = slice_make(text.p, i);
-        return i > 0 && i <= LISTENER_NAME_MAX && str_parse_host_port(slice_make(text.p + i + 3, text.n - i - 3), host, port) && host->n <= HOST_MAX;
+        return i > 0 && i <= LISTENER_NAME_MAX && str_parse_host_port(slice_make(text.p + i + 3, text.n - i - 3), host, port) &&
+               host->n <= HOST_MAX;
     }
     return false;
 }
@@ -77,8 +78,10 @@ static enum err map_one(struct listeners *listeners, struct slice pair, char *re
     size_t protocol = 0;
     while (protocol < PROTOCOL_COUNT && !slice_equal_str(rest, protocol_names[protocol])) protocol++;
     if (protocol == PROTOCOL_COUNT)
-        return fail(reason, "listener.security.protocol.map: %.*s is not of the form NAME:PROTOCOL, with PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
-                    SLICE_ARG(pair));
+        return fail(
+            reason,
+            "listener.security.protocol.map: %.*s is not of the form NAME:PROTOCOL, with PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
+            SLICE_ARG(pair));
     for (size_t i = 0; i < listeners->count; i++)
         if (slice_equal_str(name, listeners->items[i].name)) listeners->items[i].protocol = (enum security_protocol)protocol;
     return ERR_OK;
@@ -94,12 +97,15 @@ static enum err map_protocols(struct listeners *listeners, const struct config *
     for (size_t i = 0; !err && i < listeners->count; i++) {
         struct listener_config *listener = &listeners->items[i];
         /* Kafka: the map's default covers controllers too, as long as nobody set it. */
-        if (listener->protocol == PROTOCOL_COUNT && listener->is_controller && !config_is_set(config, CONFIG_LISTENER_SECURITY_PROTOCOL_MAP))
+        if (listener->protocol == PROTOCOL_COUNT && listener->is_controller &&
+            !config_is_set(config, CONFIG_LISTENER_SECURITY_PROTOCOL_MAP))
             listener->protocol = PROTOCOL_PLAINTEXT;
         if (listener->protocol == PROTOCOL_COUNT)
-            return fail(reason, "listener %s has no protocol: add %s:PLAINTEXT to listener.security.protocol.map", listener->name, listener->name);
+            return fail(reason, "listener %s has no protocol: add %s:PLAINTEXT to listener.security.protocol.map", listener->name,
+                        listener->name);
         if (listener->protocol != PROTOCOL_PLAINTEXT)
-            return fail(reason, "listener %s wants %s, which is not available yet: only PLAINTEXT is", listener->name, protocol_names[listener->protocol]);
+            return fail(reason, "listener %s wants %s, which is not available yet: only PLAINTEXT is", listener->name,
+                        protocol_names[listener->protocol]);
     }
     return err;
 }
@@ -176,8 +182,8 @@ static enum err parse_voter(struct listeners *listeners, struct slice text, char
     int64_t number = 0;
     uint16_t port = 0;
     (void)str_split(&address, '@', &id);
-    if (slice_is_null(address) || !str_parse_i64(id, &number) || number < 0 || number > INT32_MAX || !str_parse_host_port(address, &host, &port) ||
-        port == 0 || host.n == 0 || host.n > HOST_MAX)
+    if (slice_is_null(address) || !str_parse_i64(id, &number) || number < 0 || number > INT32_MAX ||
+        !str_parse_host_port(address, &host, &port) || port == 0 || host.n == 0 || host.n > HOST_MAX)
         return fail(reason, "controller.quorum.voters: %.*s is not of the form ID@HOST:PORT", SLICE_ARG(text));
     if (listeners->voter_count == VOTERS_MAX) return fail(reason, "controller.quorum.voters: at most %d", VOTERS_MAX);
     for (size_t i = 0; i < listeners->voter_count; i++)
@@ -223,11 +229,13 @@ static enum err parse_voters(struct listeners *listeners, const struct config *c
     if (is_controller && !is_voter)
         return fail(reason, "controller.quorum.voters does not name this node (node.id=%d), which is a controller", config_node_id(config));
     if (is_controller && !has_listener)
-        return fail(reason, "controller.listener.names: name the listener that the controllers use, e.g. CONTROLLER with CONTROLLER://HOST:PORT in listeners");
+        return fail(reason, "controller.listener.names: name the listener that the controllers use, e.g. CONTROLLER with "
+                            "CONTROLLER://HOST:PORT in listeners");
     return ERR_OK;
 }
 
-enum err listeners_parse(struct listeners *listeners, const struct config *config, const char *local_host, char reason[static CONFIG_LINE_MAX])
+enum err listeners_parse(struct listeners *listeners, const struct config *config, const char *local_host,
+                         char reason[static CONFIG_LINE_MAX])
 {
     *listeners = (struct listeners){0};
     enum err err = parse_listeners(listeners, config, reason);

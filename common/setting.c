@@ -6,8 +6,9 @@
 #include <stdlib.h>
 
 static const char *const type_names[] = {
-    [SETTING_BOOLEAN] = "BOOLEAN", [SETTING_STRING] = "STRING", [SETTING_INT] = "INT",     [SETTING_SHORT] = "SHORT",      [SETTING_LONG] = "LONG",
-    [SETTING_DOUBLE] = "DOUBLE",   [SETTING_LIST] = "LIST",     [SETTING_CLASS] = "CLASS", [SETTING_PASSWORD] = "PASSWORD",
+    [SETTING_BOOLEAN] = "BOOLEAN", [SETTING_STRING] = "STRING", [SETTING_INT] = "INT",
+    [SETTING_SHORT] = "SHORT",     [SETTING_LONG] = "LONG",     [SETTING_DOUBLE] = "DOUBLE",
+    [SETTING_LIST] = "LIST",       [SETTING_CLASS] = "CLASS",   [SETTING_PASSWORD] = "PASSWORD",
 };
 const char *setting_type_name(enum setting_type type) { return type_names[type]; }
 
@@ -35,7 +36,7 @@ static bool parse_whole_number(const struct setting *setting, struct slice text,
     type_bounds(setting->type, &low, &high);
     range_bounds(setting->range, &low, &high);
     if (str_parse_i64(text, number) && *number >= low && *number <= high) return true;
-    snprintf(reason, SETTING_REASON_MAX, "must be a whole number from %lld to %lld", (long long)low, (long long)high);
+    (void)snprintf(reason, SETTING_REASON_MAX, "must be a whole number from %lld to %lld", (long long)low, (long long)high);
     return false;
 }
 
@@ -48,7 +49,7 @@ static bool parse_double(struct slice text, char *reason)
         (void)strtod(copy, &end);
         if (*end == '\0') return true;
     }
-    snprintf(reason, SETTING_REASON_MAX, "must be a number");
+    (void)snprintf(reason, SETTING_REASON_MAX, "must be a number");
     return false;
 }
 
@@ -64,7 +65,7 @@ static bool parse_boolean(struct slice text, int64_t *number, char *reason)
 {
     *number = is_same_word(text, SLICE_LITERAL("true"));
     if (*number || is_same_word(text, SLICE_LITERAL("false"))) return true;
-    snprintf(reason, SETTING_REASON_MAX, "must be true or false");
+    (void)snprintf(reason, SETTING_REASON_MAX, "must be true or false");
     return false;
 }
 
@@ -83,7 +84,7 @@ static bool check_choices(const struct setting *setting, struct slice text, char
     if (*setting->range == '\0' || (is_list && text.n == 0)) return true;
     while (!is_list || str_split(&rest, ',', &word)) {
         if (!is_choice(setting->range, str_trim(word))) {
-            snprintf(reason, SETTING_REASON_MAX, "must be %s %s", is_list ? "a list of" : "one of", setting->range);
+            (void)snprintf(reason, SETTING_REASON_MAX, "must be %s %s", is_list ? "a list of" : "one of", setting->range);
             return false;
         }
         if (!is_list) break;

@@ -32,7 +32,7 @@ struct setting {
     const char *default_text; /* NULL: none */
     const char *range;        /* "" anything, "LOW..HIGH" (either may be missing), or "this|that" */
     enum setting_use use;
-    const char *broker_name;  /* topic settings: the node setting that gives the default; NULL: none */
+    const char *broker_name; /* topic settings: the node setting that gives the default; NULL: none */
     const char *doc;
 };
 

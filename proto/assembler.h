@@ -12,7 +12,7 @@ struct assembler {
     bool (*may_grow)(struct assembler *assembler, size_t capacity);
     uint8_t length[4];
     uint8_t length_count;
-    int32_t frame_size;   /* valid when length_count == 4 */
+    int32_t frame_size;     /* valid when length_count == 4 */
     struct buf *unfinished; /* NULL between frames */
 };
 

@@ -13,10 +13,10 @@ struct channel {
     struct env *env;
     struct env_stream *stream; /* NULL: broken or closed */
     struct channel_handler handler;
-    struct slice client_id;
+    char *client_id;
     struct assembler assembler;
-    struct list calls;        /* unanswered, oldest first */
-    struct env_piece *early;  /* written before the connection stood */
+    struct list calls;       /* unanswered, oldest first */
+    struct env_piece *early; /* written before the connection stood */
     size_t early_count;
     int32_t next_correlation_id;
     bool is_connected;
@@ -33,12 +33,13 @@ static void channel_free(struct channel *channel)
     }
     mem_free(channel->early);
     assembler_deinit(&channel->assembler);
-    mem_free((char *)(uintptr_t)channel->client_id.p);
+    mem_free(channel->client_id);
     mem_free(channel);
 }
 
 static void forget(struct channel_call *call)
 {
+    ASSERT(call->channel != NULL);
     env_timer_clear(call->channel->env, &call->timer);
     list_remove(&call->node);
     call->channel = NULL;
@@ -157,8 +158,8 @@ struct channel *channel_open(struct env *env, const char *host, uint16_t port, c
     struct channel *channel = mem_alloc(sizeof *channel);
     channel->env = env;
     channel->handler = *handler;
-    channel->client_id = slice_str(mem_strdup(client_id));
-    ASSERT(channel->client_id.n <= CLIENT_ID_MAX);
+    channel->client_id = mem_strdup(client_id);
+    ASSERT(strlen(client_id) <= CLIENT_ID_MAX);
     list_init(&channel->calls);
     assembler_init(&channel->assembler, CORRELATION_BYTES, frame_bytes_max);
     channel->stream = env_connect(env, host, port, connect_timeout_us, on_event, channel);
@@ -172,16 +173,17 @@ int64_t channel_queued(const struct channel *channel) { return channel->stream ?
 
 static struct buf *request_header(const struct channel *channel, const struct channel_call *call, int64_t body_bytes)
 {
+    struct slice client_id = slice_str(channel->client_id);
     struct writer w;
-    writer_init(&w, 4 + 10 + channel->client_id.n + 1);
-    int64_t size = 10 + (int64_t)channel->client_id.n + (call->is_flexible ? 1 : 0) + body_bytes;
+    writer_init(&w, 4 + 10 + client_id.n + 1);
+    int64_t size = 10 + (int64_t)client_id.n + (call->is_flexible ? 1 : 0) + body_bytes;
     ASSERT(size <= INT32_MAX);
     writer_i32(&w, (int32_t)size);
     writer_i16(&w, call->api_key);
     writer_i16(&w, call->api_version);
     writer_i32(&w, call->correlation_id);
-    writer_i16(&w, (int16_t)channel->client_id.n);
-    writer_bytes(&w, channel->client_id);
+    writer_i16(&w, (int16_t)client_id.n);
+    writer_bytes(&w, client_id);
     if (call->is_flexible) writer_u8(&w, 0); /* no tagged fields */
     return writer_take(&w);
 }

@@ -10,8 +10,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define FRAME_HEADER_BYTES 8               /* length, correlation id */
-#define OUTPUT_BYTES_MAX (4 * 1024 * 1024) /* a peer that does not read its answers gets no further requests served */
+#define FRAME_HEADER_BYTES 8         /* length, correlation id */
+#define OUTPUT_BYTES_MAX   (4 << 20) /* a peer that does not read its answers gets no further requests served */
 
 /* ---- the end ------------------------------------------------------------------------------------------------------- */
 
@@ -83,7 +83,7 @@ void connection_refuse(struct connection *connection, const char *format, ...)
     char reason[LOG_LINE_MAX];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(reason, sizeof reason, format, arguments);
+    (void)vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
     log_closing(connection, reason);
     connection_close(connection);
@@ -195,7 +195,7 @@ void request_close(struct request *request, const char *format, ...)
         char reason[LOG_LINE_MAX];
         va_list arguments;
         va_start(arguments, format);
-        vsnprintf(reason, sizeof reason, format, arguments);
+        (void)vsnprintf(reason, sizeof reason, format, arguments);
         va_end(arguments);
         log_closing(connection, reason);
         connection->is_ending = true;

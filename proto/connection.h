@@ -29,14 +29,14 @@ enum request_progress {
 };
 
 struct request {
-    struct list_node node; /* the connection's, in order of arrival */
+    struct list_node node;         /* the connection's, in order of arrival */
     struct connection *connection; /* NULL: broken meanwhile */
     int16_t api_key;
     int16_t api_version;
     int32_t correlation_id;
-    struct slice client_id;   /* as sent, may be null; in the frame */
-    struct slice body;        /* what follows the client id: with a flexible header first its tagged fields; in the frame */
-    struct buf *frame;        /* whole frame without the length; NULL after request_release_frame() */
+    struct slice client_id; /* as sent, may be null; in the frame */
+    struct slice body;      /* what follows the client id: with a flexible header first its tagged fields; in the frame */
+    struct buf *frame;      /* whole frame without the length; NULL after request_release_frame() */
     int64_t received_us;
     /* The connection broke. Optional, set by the handler when it parks; it may finish the request in here. */
     void (*on_abandoned)(struct request *request);
@@ -82,10 +82,10 @@ void connection_close(struct connection *connection);
 /* ---- the server ---------------------------------------------------------------------------------------------------- */
 
 struct server_limits {
-    int32_t frame_bytes_max;        /* socket.request.max.bytes */
-    int64_t memory_bytes_max;       /* queued.max.request.bytes */
-    int64_t idle_timeout_us;        /* connections.max.idle.ms; 0: never */
-    uint32_t connections_max;       /* max.connections */
+    int32_t frame_bytes_max;         /* socket.request.max.bytes */
+    int64_t memory_bytes_max;        /* queued.max.request.bytes */
+    int64_t idle_timeout_us;         /* connections.max.idle.ms; 0: never */
+    uint32_t connections_max;        /* max.connections */
     uint32_t connections_per_ip_max; /* max.connections.per.ip */
 };
 
@@ -113,12 +113,12 @@ struct server {
     struct request_memory memory;
     struct request_memory reserve; /* for connections between nodes: one frame at least */
     struct list connections;
-    struct list ready;             /* connections that may go on with bytes they hold */
+    struct list ready; /* connections that may go on with bytes they hold */
     struct list listeners;
-    struct map addresses;          /* connections by peer address */
-    uint32_t connection_count;     /* without those of protected listeners */
+    struct map addresses;      /* connections by peer address */
+    uint32_t connection_count; /* without those of protected listeners */
     struct env_timer ready_timer;
-    struct env_timer sweep_timer;  /* idle and slow connections */
+    struct env_timer sweep_timer; /* idle and slow connections */
 };
 
 void server_init(struct server *server, struct env *env, const struct server_limits *limits, const struct server_handler *handler);

@@ -28,13 +28,13 @@ struct connection {
     struct env_stream *stream; /* NULL: closed, freed as soon as nobody works on it */
     struct assembler assembler;
     struct request_memory *memory;
-    int64_t charged;       /* for the unfinished frame */
-    int64_t wanted;        /* while waiting: bytes more */
-    struct list requests;  /* in order of arrival; the first is not finished */
+    int64_t charged;      /* for the unfinished frame */
+    int64_t wanted;       /* while waiting: bytes more */
+    struct list requests; /* in order of arrival; the first is not finished */
     uint32_t request_count;
     struct request *starting; /* inside on_request() */
     struct request *blocking; /* nothing starts before it is finished or unblocked */
-    struct buf *held;      /* bytes that came when no request could start; reading is paused */
+    struct buf *held;         /* bytes that came when no request could start; reading is paused */
     size_t held_at;
     int64_t last_active_us;
     int64_t frame_started_us;

@@ -9,7 +9,7 @@
 #define SWEEP_US_MAX 10000000 /* idle and slow connections are looked for this often */
 #define SWEEP_US_MIN 1000
 /* A frame that takes longer than this must come at some speed: nobody holds request memory with a byte now and then. */
-#define SLOW_FRAME_US 10000000
+#define SLOW_FRAME_US          10000000
 #define SLOW_FRAME_BYTES_PER_S 1024
 
 /* ---- request memory ------------------------------------------------------------------------------------------------ */
@@ -154,8 +154,7 @@ static void on_ready(struct env_timer *timer, int64_t now_us)
     list_init(&now);
     (void)now_us;
     for (struct list_node *node; (node = list_pop_front(&server->ready));) list_push_back(&now, node);
-    for (struct list_node *node; (node = list_pop_front(&now));)
-        connection_continue(CONTAINER_OF(node, struct connection, ready_node));
+    for (struct list_node *node; (node = list_pop_front(&now));) connection_continue(CONTAINER_OF(node, struct connection, ready_node));
 }
 
 /* ---- idle and slow ------------------------------------------------------------------------------------------------- */
@@ -164,7 +163,8 @@ static void on_ready(struct env_timer *timer, int64_t now_us)
 static bool is_idle(const struct connection *connection, int64_t now_us)
 {
     int64_t limit_us = connection->server->limits.idle_timeout_us;
-    return limit_us > 0 && !connection->listener->is_protected && list_is_empty(&connection->requests) && now_us - connection->last_active_us >= limit_us;
+    return limit_us > 0 && !connection->listener->is_protected && list_is_empty(&connection->requests) &&
+           now_us - connection->last_active_us >= limit_us;
 }
 
 static bool is_slow(const struct connection *connection, int64_t now_us)
@@ -185,8 +185,7 @@ static int64_t sweep_period_us(const struct server *server)
 static void on_sweep(struct env_timer *timer, int64_t now_us)
 {
     struct server *server = CONTAINER_OF(timer, struct server, sweep_timer);
-    LIST_FOR_EACH(&server->connections, node)
-    {
+    LIST_FOR_EACH (&server->connections, node) {
         struct connection *connection = CONTAINER_OF(node, struct connection, node);
         if (is_slow(connection, now_us))
             connection_refuse(connection, "a frame of %d bytes came slower than %d bytes/s", connection->assembler.frame_size,
@@ -238,8 +237,7 @@ enum err server_listen(struct server *server, const char *name, const char *host
 
 void server_stop_listening(struct server *server)
 {
-    LIST_FOR_EACH(&server->listeners, node)
-    {
+    LIST_FOR_EACH (&server->listeners, node) {
         struct server_listener *listener = CONTAINER_OF(node, struct server_listener, node);
         if (listener->socket) env_listener_close(server->env, listener->socket);
         listener->socket = NULL;
@@ -249,8 +247,7 @@ void server_stop_listening(struct server *server)
 void server_deinit(struct server *server)
 {
     server_stop_listening(server);
-    for (struct list_node *node; (node = list_first(&server->connections));)
-        connection_close(CONTAINER_OF(node, struct connection, node));
+    for (struct list_node *node; (node = list_first(&server->connections));) connection_close(CONTAINER_OF(node, struct connection, node));
     for (struct list_node *node; (node = list_pop_front(&server->listeners));) {
         struct server_listener *listener = CONTAINER_OF(node, struct server_listener, node);
         mem_free(listener->name);

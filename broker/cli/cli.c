@@ -16,9 +16,10 @@ static const struct command commands[] = {
 
 static void print_commands(FILE *out)
 {
-    fprintf(out, "Skiff %s, a Kafka-compatible broker.\n\nusage: skiff COMMAND ...\n\n", SKIFF_VERSION);
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fprintf(out, "\nskiff server alone starts one broker on localhost:9092.\n");
+    (void)fprintf(out, "Skiff %s, a Kafka-compatible broker.\n\nusage: skiff COMMAND ...\n\n", SKIFF_VERSION);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        (void)fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    (void)fprintf(out, "\nskiff server alone starts one broker on localhost:9092.\n");
 }
 
 int cli_main(int argc, char **argv)
@@ -28,11 +29,11 @@ int cli_main(int argc, char **argv)
         return 0;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("skiff %s\n", SKIFF_VERSION);
+        (void)printf("skiff %s\n", SKIFF_VERSION);
         return 0;
     }
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
-    fprintf(stderr, "skiff: there is no command %s; skiff --help lists them\n", argv[1]);
+    (void)fprintf(stderr, "skiff: there is no command %s; skiff --help lists them\n", argv[1]);
     return 1;
 }

@@ -9,15 +9,15 @@
 
 static void print_api_table(void)
 {
-    printf("| key | API | versions served | flexible from |\n|--:|---|---|---|\n");
+    (void)printf("| key | API | versions served | flexible from |\n|--:|---|---|---|\n");
     for (size_t i = 0; i < handler_count; i++) {
         const struct handler *handler = &handlers[i];
         int16_t flexible = api_flexible_min(handler->api_key);
-        printf("| %d | %s | %d-%d | ", handler->api_key, api_name(handler->api_key), handler->version_min, handler->version_max);
+        (void)printf("| %d | %s | %d-%d | ", handler->api_key, api_name(handler->api_key), handler->version_min, handler->version_max);
         if (flexible <= handler->version_max)
-            printf("%d |\n", flexible);
+            (void)printf("%d |\n", flexible);
         else
-            printf("never |\n");
+            (void)printf("never |\n");
     }
 }
 
@@ -32,12 +32,13 @@ static void print_cell(const char *text)
 
 static void print_config_table(void)
 {
-    printf("| setting | type | default | values | |\n|---|---|---|---|---|\n");
+    (void)printf("| setting | type | default | values | |\n|---|---|---|---|---|\n");
     for (size_t i = 0; i < CONFIG_COUNT; i++) {
         const struct setting *setting = &config_table[i];
-        printf("| %s | %s | %s | ", setting->name, setting_type_name(setting->type), setting->default_text ? setting->default_text : "");
+        (void)printf("| %s | %s | %s | ", setting->name, setting_type_name(setting->type),
+                     setting->default_text ? setting->default_text : "");
         print_cell(setting->range);
-        printf(" | %s%s |\n", setting->use == SETTING_WITHOUT_EFFECT ? "*without effect:* " : "", setting->doc);
+        (void)printf(" | %s%s |\n", setting->use == SETTING_WITHOUT_EFFECT ? "*without effect:* " : "", setting->doc);
     }
 }
 

@@ -25,9 +25,9 @@
 #include <unistd.h>
 
 #define CONTROLLED_SHUTDOWN_MS 10000
-#define RESIGN_US 1000000      /* a successor is found in a round trip, or there is none */
-#define RESIGN_LOOK_US 2000
-#define REBALANCE_UNIT_MS 1000 /* leader.imbalance.check.interval.seconds */
+#define RESIGN_US              1000000 /* a successor is found in a round trip, or there is none */
+#define RESIGN_LOOK_US         2000
+#define REBALANCE_UNIT_MS      1000 /* leader.imbalance.check.interval.seconds */
 
 /* Log lines of the start: whoever gives a wrong config reads one line, the error. */
 struct held_line {
@@ -50,7 +50,7 @@ struct process {
     bool is_directory_ours; /* made for this run */
     bool is_stopping;
     int status;
-    struct env_message resign; /* main thread -> controller thread */
+    struct env_message resign;  /* main thread -> controller thread */
     struct env_timer resigning; /* controller thread */
     int64_t resigned_us;
 };
@@ -59,7 +59,7 @@ struct process {
 
 static int fail(const char *reason)
 {
-    fprintf(stderr, "skiff: %s\n", reason);
+    (void)fprintf(stderr, "skiff: %s\n", reason);
     return 1;
 }
 
@@ -99,18 +99,18 @@ static int explain_missing(const char *path)
 {
     char directory[PATH_BYTES_MAX];
     const char *slash = strrchr(path, '/');
-    snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
-    fprintf(stderr, "skiff: cannot read the config %s: %s", path, strerror(errno));
+    (void)snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+    (void)fprintf(stderr, "skiff: cannot read the config %s: %s", path, strerror(errno));
     DIR *dir = opendir(directory);
     struct dirent *entry = NULL;
     int found = 0;
     while (dir && (entry = readdir(dir))) {
         size_t n = strlen(entry->d_name);
         if (n < 11 || strcmp(entry->d_name + n - 11, ".properties") != 0) continue;
-        fprintf(stderr, "%s%s", found++ ? ", " : "; there is ", entry->d_name);
+        (void)fprintf(stderr, "%s%s", found++ ? ", " : "; there is ", entry->d_name);
     }
-    fprintf(stderr, "\n");
-    if (dir) closedir(dir);
+    (void)fprintf(stderr, "\n");
+    if (dir) (void)closedir(dir);
     return 1;
 }
 
@@ -123,10 +123,10 @@ static int read_config(struct process *process, const char *path)
     writer_init(&text, 4096);
     for (char part[4096]; (got = fread(part, 1, sizeof part, file)) > 0;) writer_bytes(&text, slice_make(part, got));
     bool is_readable = !ferror(file);
-    fclose(file);
+    (void)fclose(file);
     enum err err = is_readable ? config_load(&process->config, path, writer_slice(&text)) : ERR_IO;
     writer_deinit(&text);
-    if (!is_readable) fprintf(stderr, "skiff: cannot read the config %s: is it a file?\n", path);
+    if (!is_readable) (void)fprintf(stderr, "skiff: cannot read the config %s: is it a file?\n", path);
     if (err && is_readable) return fail(process->config.error);
     return err ? 1 : 0;
 }
@@ -136,14 +136,14 @@ static int choose_defaults(struct process *process)
 {
     const char *base = getenv("TMPDIR");
     char directory[PATH_BYTES_MAX], assignment[PATH_BYTES_MAX + 16];
-    snprintf(directory, sizeof directory, "%s/skiff-XXXXXX", base && *base ? base : "/tmp");
+    (void)snprintf(directory, sizeof directory, "%s/skiff-XXXXXX", base && *base ? base : "/tmp");
     if (!config_is_set(&process->config, CONFIG_LOG_DIRS) && !config_is_set(&process->config, CONFIG_LOG_DIR)) {
         if (!mkdtemp(directory)) {
-            fprintf(stderr, "skiff: cannot make a directory for data in %s: %s\n", base && *base ? base : "/tmp", strerror(errno));
+            (void)fprintf(stderr, "skiff: cannot make a directory for data in %s: %s\n", base && *base ? base : "/tmp", strerror(errno));
             return 1;
         }
         process->is_directory_ours = true;
-        snprintf(assignment, sizeof assignment, "log.dirs=%s", directory);
+        (void)snprintf(assignment, sizeof assignment, "log.dirs=%s", directory);
         if (config_override(&process->config, assignment)) return fail(process->config.error);
     }
     if (!config_is_set(&process->config, CONFIG_LISTENERS) && config_override(&process->config, "listeners=PLAINTEXT://localhost:9092"))
@@ -153,7 +153,7 @@ static int choose_defaults(struct process *process)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: skiff server [--config FILE] [--override KEY=VALUE]...\n");
+    (void)fprintf(stderr, "usage: skiff server [--config FILE] [--override KEY=VALUE]...\n");
     return 1;
 }
 
@@ -182,7 +182,7 @@ static int configure(struct process *process, int argc, char **argv)
 static int resolve_listeners(struct process *process)
 {
     char host[HOST_MAX + 1] = "localhost", reason[CONFIG_LINE_MAX];
-    if (gethostname(host, sizeof host - 1) != 0) snprintf(host, sizeof host, "localhost");
+    if (gethostname(host, sizeof host - 1) != 0) (void)snprintf(host, sizeof host, "localhost");
     if (listeners_parse(&process->listeners, &process->config, host, reason)) return fail(reason);
     if (!config_has_role(&process->config, "controller") || !config_has_role(&process->config, "broker"))
         return fail("process.roles: a node of this version is broker,controller");
@@ -232,18 +232,18 @@ static void on_controller_failed(void *user, const char *reason)
 {
     struct process *process = user;
     log_line(&process->logger, LOG_ERROR, "controller", "this node ends: %s", reason);
-    fflush(NULL);
+    (void)fflush(NULL);
     _exit(1); /* on the controller's thread: nothing may be acknowledged from now on */
 }
 
 static int explain_directory(const char *path, enum err err)
 {
     if (err == ERR_IN_USE)
-        fprintf(stderr, "skiff: the data in %s is in use by another process: stop it, or choose other log.dirs\n", path);
+        (void)fprintf(stderr, "skiff: the data in %s is in use by another process: stop it, or choose other log.dirs\n", path);
     else if (err == ERR_EXISTS)
-        fprintf(stderr, "skiff: cannot make the directory %s: a file is in the way: remove it, or choose other log.dirs\n", path);
+        (void)fprintf(stderr, "skiff: cannot make the directory %s: a file is in the way: remove it, or choose other log.dirs\n", path);
     else
-        fprintf(stderr, "skiff: cannot use the directory %s: %s: make it writable, or choose other log.dirs\n", path, err_text(err));
+        (void)fprintf(stderr, "skiff: cannot use the directory %s: %s: make it writable, or choose other log.dirs\n", path, err_text(err));
     return 1;
 }
 
@@ -258,11 +258,11 @@ static int make_directories(struct process *process)
         dir = str_trim(dir);
         if (dir.n == 0) continue;
         if (slice_is_null(first)) first = dir;
-        snprintf(path, sizeof path, "%.*s", SLICE_ARG(dir));
+        (void)snprintf(path, sizeof path, "%.*s", SLICE_ARG(dir));
         if ((err = env_mkdir(env, path))) return explain_directory(path, err);
     }
-    snprintf(path, sizeof path, "%.*s/controller", SLICE_ARG(str_trim(first)));
-    snprintf(lock, sizeof lock, "%s/.lock", path);
+    (void)snprintf(path, sizeof path, "%.*s/controller", SLICE_ARG(str_trim(first)));
+    (void)snprintf(lock, sizeof lock, "%s/.lock", path);
     process->controller_directory = mem_strdup(path);
     err = env_mkdir(env, path);
     if (!err) err = env_lock_file(env, lock);
@@ -314,7 +314,7 @@ static struct controller_node_config *controller_config(struct process *process,
         struct raft_node_voter *to = &c->raft.voters[i];
         to->id = from->id;
         to->port = from->port;
-        snprintf(to->host, sizeof to->host, "%s", from->host);
+        (void)snprintf(to->host, sizeof to->host, "%s", from->host);
     }
     return c;
 }
@@ -330,7 +330,8 @@ static int start_controller(struct process *process)
         if (err == ERR_IN_USE || err == ERR_UNRESOLVED)
             broker_explain_listen(listener, err, reason);
         else
-            snprintf(reason, sizeof reason, "the controller cannot start with the metadata in %s: %s", process->controller_directory, err_text(err));
+            (void)snprintf(reason, sizeof reason, "the controller cannot start with the metadata in %s: %s", process->controller_directory,
+                           err_text(err));
         release_lines(process, LOG_ERROR);
         return fail(reason);
     }
@@ -343,7 +344,7 @@ static int start_controller(struct process *process)
 static void on_active(void *user, int64_t now_us)
 {
     (void)user, (void)now_us;
-    fflush(NULL);
+    (void)fflush(NULL);
 }
 
 static int listen_for_clients(struct process *process)
@@ -414,9 +415,10 @@ static void greet(const struct process *process)
         if (!process->is_directory_ours && dir.n > 5 && memcmp(dir.p, "/tmp/", 5) == 0)
             log_line(&process->logger, LOG_WARN, "config", "%.*s is under /tmp: the system may delete it", SLICE_ARG(dir));
     const struct listener_config *listener = &process->listeners.items[process->listeners.inter_broker];
-    printf("skiff %s: broker %d on %s:%u, data in %.*s\n", SKIFF_VERSION, config_node_id(&process->config), listener->advertised_host,
-           listener->advertised_port ? listener->advertised_port : broker_node_port(process->broker, process->listeners.inter_broker), SLICE_ARG(dirs));
-    fflush(stdout);
+    (void)printf("skiff %s: broker %d on %s:%u, data in %.*s\n", SKIFF_VERSION, config_node_id(&process->config), listener->advertised_host,
+                 listener->advertised_port ? listener->advertised_port : broker_node_port(process->broker, process->listeners.inter_broker),
+                 SLICE_ARG(dirs));
+    (void)fflush(stdout);
 }
 
 static int run(struct process *process)

@@ -45,8 +45,10 @@ static void add_features(struct call *call, struct api_versions_response *respon
     for (uint32_t i = 0; i < image->feature_count; i++) {
         const struct image_feature *feature = &image->features[i];
         if (feature->level_max == 0) continue;
-        response->finalized_features[response->finalized_features_count++] = (struct api_versions_response_finalized_features){
-            .name = slice_str(feature->name), .max_version_level = (int16_t)feature->level_max, .min_version_level = (int16_t)feature->level_max};
+        response->finalized_features[response->finalized_features_count++] =
+            (struct api_versions_response_finalized_features){.name = slice_str(feature->name),
+                                                              .max_version_level = (int16_t)feature->level_max,
+                                                              .min_version_level = (int16_t)feature->level_max};
     }
 }
 
@@ -66,7 +68,8 @@ enum request_progress handle_api_versions(struct call *call, const void *message
     for (size_t i = 0; i < handler_count; i++) {
         const struct handler *handler = &handlers[i];
         /* librdkafka before 2.11.1 turns compression off unless Produce 0 is there (KAFKA-18659); 0 to 2 are refused all the same. */
-        int16_t version_min = handler->api_key == API_PRODUCE ? 0 : handler->version_min;
+        int16_t version_min = handler->version_min;
+        if (handler->api_key == API_PRODUCE) version_min = 0;
         response.api_keys[i] = (struct api_versions_response_api_keys){handler->api_key, version_min, handler->version_max};
     }
     response.api_keys_count = (int32_t)handler_count;

@@ -73,7 +73,8 @@ static void broker_chain(struct chain *chain, struct call *call, int32_t id, con
     const struct config_value *value = &call->dispatch->config->values[setting - config_table];
     if (id != NO_BROKER)
         chain_add_text(chain, setting->name, image_configs_get(image_broker_configs(call_image(call), id), setting->name), SOURCE_BROKER);
-    chain_add_text(chain, setting->name, image_configs_get(image_broker_configs(call_image(call), NO_BROKER), setting->name), SOURCE_BROKER_DEFAULT);
+    chain_add_text(chain, setting->name, image_configs_get(image_broker_configs(call_image(call), NO_BROKER), setting->name),
+                   SOURCE_BROKER_DEFAULT);
     if (id == NO_BROKER) return;
     if (value->is_set) chain_add(chain, setting->name, value->text, SOURCE_STATIC);
     chain_add_text(chain, setting->name, setting->default_text, SOURCE_DEFAULT);
@@ -102,13 +103,14 @@ static void describe_one(struct call *call, const struct describe_configs_reques
 {
     bool is_secret = setting->type == SETTING_PASSWORD;
     struct describe_configs_response_configs *config = &out->configs[out->configs_count++];
-    *config = (struct describe_configs_response_configs){.name = slice_str(setting->name),
-                                                         .value = chain->count && !is_secret ? chain->items[0].value : SLICE_NULL,
-                                                         .read_only = is_read_only,
-                                                         .config_source = chain->count ? chain->items[0].source : SOURCE_DEFAULT,
-                                                         .is_sensitive = is_secret,
-                                                         .config_type = (int8_t)setting->type,
-                                                         .documentation = request->include_documentation ? slice_str(setting->doc) : SLICE_NULL};
+    *config =
+        (struct describe_configs_response_configs){.name = slice_str(setting->name),
+                                                   .value = chain->count && !is_secret ? chain->items[0].value : SLICE_NULL,
+                                                   .read_only = is_read_only,
+                                                   .config_source = (int8_t)(chain->count ? chain->items[0].source : SOURCE_DEFAULT),
+                                                   .is_sensitive = is_secret,
+                                                   .config_type = (int8_t)setting->type,
+                                                   .documentation = request->include_documentation ? slice_str(setting->doc) : SLICE_NULL};
     if (!request->include_synonyms || is_secret) return;
     config->synonyms_count = chain->count;
     config->synonyms = arena_calloc(&call->arena, (size_t)chain->count, sizeof *config->synonyms);
@@ -116,8 +118,7 @@ static void describe_one(struct call *call, const struct describe_configs_reques
 }
 
 static void describe_topic(struct call *call, const struct describe_configs_request *request,
-                           const struct describe_configs_request_resources *resource,
-                           struct describe_configs_response_results *out)
+                           const struct describe_configs_request_resources *resource, struct describe_configs_response_results *out)
 {
     const struct image_topic *topic = image_topic_by_name(call_image(call), resource->resource_name);
     if (!topic) {
@@ -135,15 +136,14 @@ static void describe_topic(struct call *call, const struct describe_configs_requ
 }
 
 static void describe_broker(struct call *call, const struct describe_configs_request *request,
-                            const struct describe_configs_request_resources *resource,
-                            struct describe_configs_response_results *out)
+                            const struct describe_configs_request_resources *resource, struct describe_configs_response_results *out)
 {
     int64_t id = NO_BROKER;
     bool is_default = resource->resource_name.n == 0;
     if (!is_default && (!str_parse_i64(resource->resource_name, &id) || id != call->dispatch->node_id)) {
         out->error_code = KAFKA_INVALID_REQUEST;
-        out->error_message =
-            arena_printf(&call->arena, "This is broker %d: ask broker %.*s itself.", call->dispatch->node_id, SLICE_ARG(resource->resource_name));
+        out->error_message = arena_printf(&call->arena, "This is broker %d: ask broker %.*s itself.", call->dispatch->node_id,
+                                          SLICE_ARG(resource->resource_name));
         return;
     }
     out->configs = arena_calloc(&call->arena, CONFIG_COUNT, sizeof *out->configs);
@@ -165,15 +165,16 @@ enum request_progress handle_describe_configs(struct call *call, const void *mes
     for (int32_t i = 0; i < request->resources_count; i++) {
         const struct describe_configs_request_resources *resource = &request->resources[i];
         struct describe_configs_response_results *out = &response.results[i];
-        *out = (struct describe_configs_response_results){.resource_type = resource->resource_type, .resource_name = resource->resource_name};
+        *out =
+            (struct describe_configs_response_results){.resource_type = resource->resource_type, .resource_name = resource->resource_name};
         if (resource->resource_type == RESOURCE_TOPIC) {
             describe_topic(call, request, resource, out);
         } else if (resource->resource_type == RESOURCE_BROKER) {
             describe_broker(call, request, resource, out);
         } else {
             out->error_code = KAFKA_INVALID_REQUEST;
-            out->error_message =
-                arena_printf(&call->arena, "Resources of type %d have no settings here; topics (2) and brokers (4) do.", resource->resource_type);
+            out->error_message = arena_printf(&call->arena, "Resources of type %d have no settings here; topics (2) and brokers (4) do.",
+                                              resource->resource_type);
         }
     }
     call_respond(call, &response);
@@ -190,9 +191,11 @@ static struct slice check_broker_setting(struct call *call, struct slice resourc
     int64_t number = 0;
     if (!setting) return arena_printf(&call->arena, "Brokers have no setting %.*s.", SLICE_ARG(name));
     if (!is_dynamic(setting))
-        return arena_printf(&call->arena, "%s cannot be changed while brokers run: set it in server.properties and restart.", setting->name);
+        return arena_printf(&call->arena, "%s cannot be changed while brokers run: set it in server.properties and restart.",
+                            setting->name);
     if (resource_name.n > 0)
-        return arena_printf(&call->arena, "%s is a default of topics and can only be changed for all brokers (--entity-default).", setting->name);
+        return arena_printf(&call->arena, "%s is a default of topics and can only be changed for all brokers (--entity-default).",
+                            setting->name);
     if (slice_is_null(value) || setting_parse(setting, value, &number, reason)) return SLICE_NULL;
     return arena_printf(&call->arena, "%s=%.*s: it %s.", setting->name, SLICE_ARG(value), reason);
 }
@@ -203,7 +206,8 @@ enum request_progress handle_alter_configs(struct call *call, const void *messag
     for (int32_t i = 0; i < request->resources_count; i++) {
         const struct alter_configs_request_resources *resource = &request->resources[i];
         for (int32_t k = 0; resource->resource_type == RESOURCE_BROKER && k < resource->configs_count; k++) {
-            struct slice refusal = check_broker_setting(call, resource->resource_name, resource->configs[k].name, resource->configs[k].value);
+            struct slice refusal =
+                check_broker_setting(call, resource->resource_name, resource->configs[k].name, resource->configs[k].value);
             if (slice_is_null(refusal)) continue;
             /* The request is one change: none of it is made. */
             respond_error(call, message, KAFKA_INVALID_CONFIG, refusal);
@@ -219,7 +223,8 @@ enum request_progress handle_incremental_alter_configs(struct call *call, const 
     for (int32_t i = 0; i < request->resources_count; i++) {
         const struct incremental_alter_configs_request_resources *resource = &request->resources[i];
         for (int32_t k = 0; resource->resource_type == RESOURCE_BROKER && k < resource->configs_count; k++) {
-            struct slice refusal = check_broker_setting(call, resource->resource_name, resource->configs[k].name, resource->configs[k].value);
+            struct slice refusal =
+                check_broker_setting(call, resource->resource_name, resource->configs[k].name, resource->configs[k].value);
             if (slice_is_null(refusal)) continue;
             respond_error(call, message, KAFKA_INVALID_CONFIG, refusal);
             return REQUEST_DONE;

@@ -3,20 +3,20 @@
 
 #include <stdlib.h>
 
-#define ENDPOINT_BROKERS 1
+#define ENDPOINT_BROKERS   1
 #define OPERATIONS_UNKNOWN INT32_MIN
-#define PARTITIONS_MAX 2000 /* Kafka's max.request.partition.size.limit */
+#define PARTITIONS_MAX     2000 /* Kafka's max.request.partition.size.limit */
 
 enum request_progress handle_describe_cluster(struct call *call, const void *message)
 {
     const struct describe_cluster_request *request = message;
     const struct image *image = call_image(call);
     struct image_broker *broker = NULL;
-    struct describe_cluster_response response = {.endpoint_type = request->endpoint_type,
-                                                 .cluster_id = slice_str(image->cluster_id),
-                                                 .controller_id = visible_controller(call),
-                                                 .cluster_authorized_operations =
-                                                     request->include_cluster_authorized_operations ? ACL_CLUSTER_OPERATIONS : OPERATIONS_UNKNOWN};
+    struct describe_cluster_response response = {
+        .endpoint_type = request->endpoint_type,
+        .cluster_id = slice_str(image->cluster_id),
+        .controller_id = visible_controller(call),
+        .cluster_authorized_operations = request->include_cluster_authorized_operations ? ACL_CLUSTER_OPERATIONS : OPERATIONS_UNKNOWN};
     if (request->endpoint_type != ENDPOINT_BROKERS) {
         response.error_code = KAFKA_MISMATCHED_ENDPOINT_TYPE;
         response.error_message = SLICE_LITERAL("This is a broker's listener: ask it for brokers (endpoint type 1).");
@@ -94,8 +94,10 @@ static bool add_topic(struct page *page, struct slice name, int32_t first_partit
     struct call *call = page->call;
     struct describe_topic_partitions_response_topics *out = &page->response.topics[page->response.topics_count++];
     const struct image_topic *topic = image_topic_by_name(call_image(call), name);
-    *out = (struct describe_topic_partitions_response_topics){
-        .name = name, .is_internal = is_internal_topic(name), .topic_authorized_operations = topic ? ACL_TOPIC_OPERATIONS : OPERATIONS_UNKNOWN};
+    *out = (struct describe_topic_partitions_response_topics){.name = name,
+                                                              .is_internal = is_internal_topic(name),
+                                                              .topic_authorized_operations =
+                                                                  topic ? ACL_TOPIC_OPERATIONS : OPERATIONS_UNKNOWN};
     if (!topic) {
         out->error_code = is_valid_topic_name(name) ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_INVALID_TOPIC_EXCEPTION;
         return true;
@@ -105,7 +107,8 @@ static bool add_topic(struct page *page, struct slice name, int32_t first_partit
     if (first_partition > end) first_partition = end;
     if (end - first_partition > page->left) end = first_partition + page->left;
     out->partitions = arena_calloc(&call->arena, (size_t)(end - first_partition), sizeof *out->partitions);
-    for (int32_t i = first_partition; i < end; i++) fill_partition(call, &topic->partitions[i], i, &out->partitions[out->partitions_count++]);
+    for (int32_t i = first_partition; i < end; i++)
+        fill_partition(call, &topic->partitions[i], i, &out->partitions[out->partitions_count++]);
     page->left -= end - first_partition;
     if (end == topic->partition_count) return true;
     struct describe_topic_partitions_response_next_cursor *cursor = arena_alloc(&call->arena, sizeof *cursor);

@@ -6,11 +6,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define PIECES_NEAR 16                     /* answers with more pieces take an allocation */
+#define PIECES_NEAR        16              /* answers with more pieces take an allocation */
 #define RESPONSE_BYTES_MAX (1024ull << 20) /* structs of one answer; a full Metadata of 100,000 partitions takes 10 MB */
 
 const struct handler handlers[] = {
-#define HANDLER(api_key_, version_min_, version_max_, function, operation_)                                                                  \
+#define HANDLER(api_key_, version_min_, version_max_, function, operation_)                                                                \
     {.api_key = (api_key_), .version_min = (version_min_), .version_max = (version_max_), .handle = (function), .operation = (operation_)},
 #include "broker/handlers/handlers.def"
 #undef HANDLER
@@ -43,7 +43,7 @@ void call_close(struct call *call, const char *format, ...)
     char reason[LOG_LINE_MAX];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(reason, sizeof reason, format, arguments);
+    (void)vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
     request_close(call->request, "%s", reason);
     call_end(call);
@@ -66,7 +66,8 @@ static void begin_answer(const struct call *call, struct writer *w, size_t capac
 
 static void encoding_failed(struct call *call, enum err err)
 {
-    request_close(call->request, "the answer to %s version %d cannot be written: %s", api_name(call->api_key), call->api_version, err_text(err));
+    request_close(call->request, "the answer to %s version %d cannot be written: %s", api_name(call->api_key), call->api_version,
+                  err_text(err));
 }
 
 void call_respond(struct call *call, const void *response)
@@ -90,7 +91,8 @@ void call_respond_encoded(struct call *call, struct buf *frame, struct slice bod
     size_t count = 0;
     begin_answer(call, &w, 8);
     if (writer_size(&w) > 0) pieces[count++] = env_piece_buf(writer_take(&w));
-    if (body.n > 0) pieces[count++] = (struct env_piece){.buf = buf_ref(frame), .position = body.p - frame->data, .length = (int64_t)body.n};
+    if (body.n > 0)
+        pieces[count++] = (struct env_piece){.buf = buf_ref(frame), .position = body.p - frame->data, .length = (int64_t)body.n};
     writer_deinit(&w);
     request_respond(call->request, pieces, count);
     call_end(call);
@@ -227,12 +229,8 @@ enum request_progress dispatch_request(void *user, struct request *request)
 void dispatch_init(struct dispatch *dispatch, struct env *env, const struct config *config, const struct image *image,
                    struct replica_manager *replicas, struct controller_channel *controller, int32_t node_id)
 {
-    *dispatch = (struct dispatch){.env = env,
-                                  .config = config,
-                                  .image = image,
-                                  .replicas = replicas,
-                                  .controller = controller,
-                                  .node_id = node_id};
+    *dispatch =
+        (struct dispatch){.env = env, .config = config, .image = image, .replicas = replicas, .controller = controller, .node_id = node_id};
     list_init(&dispatch->creations);
 }
 

@@ -7,10 +7,10 @@
  * time and those of unknown topics are answered here. */
 #include "broker/handlers/handler.h"
 
-#define TOPIC_IDS_FROM 13
+#define TOPIC_IDS_FROM     13
 #define REPLICA_STATE_FROM 15
-#define LEADER_FROM 12
-#define ENDPOINTS_FROM 16
+#define LEADER_FROM        12
+#define ENDPOINTS_FROM     16
 
 struct fetch_call {
     struct replica_fetch fetch;
@@ -43,10 +43,12 @@ static void fill_partition(struct fetch_call *f, const struct fetch_result *from
                                              .preferred_read_replica = -1,
                                              .records = SLICE_LITERAL("")};
     if (from->is_diverging)
-        to->diverging_epoch = (struct fetch_response_diverging_epoch){.epoch = from->diverging_epoch, .end_offset = from->diverging_end_offset};
+        to->diverging_epoch =
+            (struct fetch_response_diverging_epoch){.epoch = from->diverging_epoch, .end_offset = from->diverging_end_offset};
     /* A token: call_send_pieces() asks for what it stands for. */
     if (from->bytes > 0) to->records = slice_make(from, (size_t)from->bytes);
-    if (f->call->api_version < LEADER_FROM || (from->error != KAFKA_NOT_LEADER_OR_FOLLOWER && from->error != KAFKA_FENCED_LEADER_EPOCH)) return;
+    if (f->call->api_version < LEADER_FROM || (from->error != KAFKA_NOT_LEADER_OR_FOLLOWER && from->error != KAFKA_FENCED_LEADER_EPOCH))
+        return;
     to->current_leader = (struct fetch_response_current_leader){.leader_id = from->leader_id, .leader_epoch = from->leader_epoch};
     endpoints_add(&f->endpoints, from->leader_id);
 }
@@ -76,7 +78,8 @@ static void group_results(struct fetch_call *f, struct fetch_response *response)
     struct call *call = f->call;
     const struct replica_fetch *fetch = &f->fetch;
     struct fetch_response_partitions *partitions = arena_calloc(&call->arena, fetch->result_count, sizeof *partitions);
-    struct fetch_response_responses *topics = arena_calloc(&call->arena, fetch->result_count + (size_t)f->unknown_count, sizeof *topics), *topic = NULL;
+    struct fetch_response_responses *topics = arena_calloc(&call->arena, fetch->result_count + (size_t)f->unknown_count, sizeof *topics),
+                                    *topic = NULL;
     for (size_t i = 0; i < fetch->result_count; i++) {
         fill_partition(f, &fetch->results[i], &partitions[i]);
         if (!topic || !uuid_equal(topic->topic_id, fetch->results[i].topic_id)) {
@@ -136,7 +139,8 @@ static void answer_unknown_topic(struct fetch_call *f, const struct fetch_reques
 {
     struct call *call = f->call;
     struct fetch_response_responses *to = &f->unknown[f->unknown_count++];
-    struct fetch_result refused = {.error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION, .high_watermark = -1, .last_stable_offset = -1, .log_start_offset = -1};
+    struct fetch_result refused = {
+        .error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION, .high_watermark = -1, .last_stable_offset = -1, .log_start_offset = -1};
     to->topic = arena_copy(&call->arena, from->topic);
     to->partitions = arena_calloc(&call->arena, (size_t)from->partitions_count, sizeof *to->partitions);
     to->partitions_count = from->partitions_count;

@@ -33,10 +33,11 @@ static void delete_topics_error(struct call *call, const struct delete_topics_re
     struct delete_topics_response response = {.responses_count = has_ids ? request->topics_count : request->topic_names_count};
     response.responses = arena_calloc(&call->arena, (size_t)response.responses_count, sizeof *response.responses);
     for (int32_t i = 0; i < response.responses_count; i++)
-        response.responses[i] = (struct delete_topics_response_responses){.name = has_ids ? request->topics[i].name : request->topic_names[i],
-                                                                          .topic_id = has_ids ? request->topics[i].topic_id : UUID_ZERO,
-                                                                          .error_code = error,
-                                                                          .error_message = text};
+        response.responses[i] =
+            (struct delete_topics_response_responses){.name = has_ids ? request->topics[i].name : request->topic_names[i],
+                                                      .topic_id = has_ids ? request->topics[i].topic_id : UUID_ZERO,
+                                                      .error_code = error,
+                                                      .error_message = text};
     call_respond(call, &response);
 }
 

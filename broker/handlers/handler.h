@@ -56,13 +56,17 @@ const struct image_listener *call_endpoint(const struct call *call, const struct
 
 static inline const struct image *call_image(const struct call *call) { return dispatch_image(call->dispatch); }
 /* May be null: the text of an error code that is not NONE. */
-static inline struct slice error_text(enum kafka_error error) { return error ? slice_str(kafka_error_message((int16_t)error)) : SLICE_NULL; }
+static inline struct slice error_text(enum kafka_error error)
+{
+    return error ? slice_str(kafka_error_message((int16_t)error)) : SLICE_NULL;
+}
 
 /* Kafka's rules: [a-zA-Z0-9._-]{1,249}, not "." nor "..". */
 bool is_valid_topic_name(struct slice name);
 
 /* A function may stand in several lines of handlers.def: repeated declarations are one. */
-#define HANDLER(api_key, version_min, version_max, function, operation) enum request_progress function(struct call *call, const void *message);
+#define HANDLER(api_key, version_min, version_max, function, operation)                                                                    \
+    enum request_progress function(struct call *call, const void *message);
 #include "broker/handlers/handlers.def"
 #undef HANDLER
 

@@ -1,7 +1,7 @@
 /* ListOffsets (each partition may wait for a cold read) and OffsetForLeaderEpoch (at once). */
 #include "broker/handlers/handler.h"
 
-#define LEADER_EPOCH_FROM 4     /* before, an answer that sets it cannot be written */
+#define LEADER_EPOCH_FROM  4    /* before, an answer that sets it cannot be written */
 #define DEBUGGING_CONSUMER (-2) /* a replica id that may look at the log end */
 
 struct list_offsets_call {
@@ -39,19 +39,23 @@ static bool is_duplicate(const struct list_offsets_request_topics *topic, int32_
     return false;
 }
 
+/* The version from which on each special time may be asked for: -1 (latest), -2, ... -6. */
+static const int16_t special_times_from[] = {1, 1, 7, 8, 9, 11};
+
 static bool is_known_time(const struct call *call, int64_t timestamp)
 {
-    int64_t least = call->api_version >= 11 ? -6 : call->api_version >= 9 ? -5 : call->api_version >= 8 ? -4 : call->api_version >= 7 ? -3 : -2;
-    return timestamp >= least;
+    const int64_t count = sizeof special_times_from / sizeof *special_times_from;
+    return timestamp >= 0 || (timestamp >= -count && call->api_version >= special_times_from[-timestamp - 1]);
 }
 
-static void start_one(struct list_offsets_call *l, const struct list_offsets_request *request, const struct list_offsets_request_topics *topic,
-                      int32_t at, struct list_offsets_response_partitions *answer)
+static void start_one(struct list_offsets_call *l, const struct list_offsets_request *request,
+                      const struct list_offsets_request_topics *topic, int32_t at, struct list_offsets_response_partitions *answer)
 {
     struct call *call = l->call;
     const struct list_offsets_request_partitions *from = &topic->partitions[at];
     const struct image_topic *known = image_topic_by_name(call_image(call), topic->name);
-    *answer = (struct list_offsets_response_partitions){.partition_index = from->partition_index, .timestamp = -1, .offset = -1, .leader_epoch = -1};
+    *answer = (struct list_offsets_response_partitions){
+        .partition_index = from->partition_index, .timestamp = -1, .offset = -1, .leader_epoch = -1};
     if (is_duplicate(topic, at))
         answer->error_code = KAFKA_INVALID_REQUEST;
     else if (!known)
@@ -107,9 +111,13 @@ enum request_progress handle_offset_for_leader_epoch(struct call *call, const vo
         for (int32_t i = 0; i < topic->partitions_count; i++) {
             const struct offset_for_leader_epoch_request_partitions *from = &topic->partitions[i];
             struct replica_epoch_end end = {.error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION, .leader_epoch = -1, .end_offset = -1};
-            if (known) end = replica_manager_epoch_end(call->dispatch->replicas, known->id, from->partition, from->current_leader_epoch, from->leader_epoch);
-            to->partitions[i] = (struct offset_for_leader_epoch_response_partitions){
-                .error_code = (int16_t)end.error, .partition = from->partition, .leader_epoch = end.leader_epoch, .end_offset = end.end_offset};
+            if (known)
+                end = replica_manager_epoch_end(call->dispatch->replicas, known->id, from->partition, from->current_leader_epoch,
+                                                from->leader_epoch);
+            to->partitions[i] = (struct offset_for_leader_epoch_response_partitions){.error_code = (int16_t)end.error,
+                                                                                     .partition = from->partition,
+                                                                                     .leader_epoch = end.leader_epoch,
+                                                                                     .end_offset = end.end_offset};
         }
     }
     call_respond(call, &response);

@@ -20,7 +20,8 @@ static void add_brokers(struct call *call, struct metadata_response *response)
     }
 }
 
-static void fill_partition(struct call *call, const struct image_partition *partition, int32_t index, struct metadata_response_partitions *out)
+static void fill_partition(struct call *call, const struct image_partition *partition, int32_t index,
+                           struct metadata_response_partitions *out)
 {
     enum kafka_error no_listener = call->api_version >= 6 ? KAFKA_LISTENER_NOT_FOUND : KAFKA_LEADER_NOT_AVAILABLE;
     struct partition_view view = partition_view(call, partition, no_listener);
@@ -73,7 +74,8 @@ static void add_all_topics(struct call *call, const struct metadata_request *req
     const struct image *image = call_image(call);
     struct image_topic *topic = NULL;
     response->topics = arena_calloc(&call->arena, map_count(&image->topics), sizeof *response->topics);
-    for (uint32_t at = 0; (topic = image_next_topic(image, &at));) fill_topic(call, request, topic, &response->topics[response->topics_count++]);
+    for (uint32_t at = 0; (topic = image_next_topic(image, &at));)
+        fill_topic(call, request, topic, &response->topics[response->topics_count++]);
 }
 
 static void add_wanted_topics(struct call *call, const struct metadata_request *request, struct metadata_response *response)

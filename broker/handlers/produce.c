@@ -10,16 +10,18 @@
 #include "broker/handlers/handler.h"
 #include "common/assert.h"
 
-#define HINTS_FROM 10     /* KIP-951 */
+#define HINTS_FROM     10 /* KIP-951 */
 #define TOPIC_IDS_FROM 13 /* KIP-516 */
 
+struct produce_place {
+    struct produce_response_partition_responses *answer;
+};
 struct produce_call {
     struct replica_produce produce; /* the partitions that were not refused at once */
     struct call *call;
     int16_t acks;
     struct produce_response response;
-    /* For each partition of `produce`: its place in the answer. */
-    struct produce_response_partition_responses **answers;
+    struct produce_place *places; /* of each partition of `produce` in the answer */
     struct endpoints endpoints;
 };
 
@@ -32,7 +34,8 @@ static void fill_answer(struct produce_call *p, const struct produce_partition *
     to->log_append_time_ms = from->append_time_ms;
     to->log_start_offset = from->log_start_offset;
     if (from->error) to->error_message = from->error_message ? slice_str(from->error_message) : error_text(from->error);
-    if (p->call->api_version < HINTS_FROM || (from->error != KAFKA_NOT_LEADER_OR_FOLLOWER && from->error != KAFKA_FENCED_LEADER_EPOCH)) return;
+    if (p->call->api_version < HINTS_FROM || (from->error != KAFKA_NOT_LEADER_OR_FOLLOWER && from->error != KAFKA_FENCED_LEADER_EPOCH))
+        return;
     to->current_leader = (struct produce_response_current_leader){.leader_id = from->leader_id, .leader_epoch = from->leader_epoch};
     endpoints_add(&p->endpoints, from->leader_id);
 }
@@ -78,7 +81,7 @@ static void on_produced(struct replica_produce *produce, int64_t now_us)
 {
     struct produce_call *p = CONTAINER_OF(produce, struct produce_call, produce);
     (void)now_us;
-    for (size_t i = 0; i < produce->partition_count; i++) fill_answer(p, &produce->partitions[i], p->answers[i]);
+    for (size_t i = 0; i < produce->partition_count; i++) fill_answer(p, &produce->partitions[i], p->places[i].answer);
     answer(p);
 }
 
@@ -93,13 +96,15 @@ struct produce_refusal {
 static struct produce_refusal check_request(const struct produce_request *request)
 {
     if (request->acks < -1 || request->acks > 1) return (struct produce_refusal){KAFKA_INVALID_REQUIRED_ACKS, NULL};
-    if (!slice_is_null(request->transactional_id)) return (struct produce_refusal){KAFKA_INVALID_TXN_STATE, "Transactions are not served yet."};
+    if (!slice_is_null(request->transactional_id))
+        return (struct produce_refusal){KAFKA_INVALID_TXN_STATE, "Transactions are not served yet."};
     return (struct produce_refusal){KAFKA_NONE, NULL};
 }
 
 static const struct image_topic *find_topic(const struct call *call, const struct produce_request_topic_data *topic)
 {
-    return call->api_version >= TOPIC_IDS_FROM ? image_topic_by_id(call_image(call), topic->topic_id) : image_topic_by_name(call_image(call), topic->name);
+    return call->api_version >= TOPIC_IDS_FROM ? image_topic_by_id(call_image(call), topic->topic_id)
+                                               : image_topic_by_name(call_image(call), topic->name);
 }
 
 static void refuse(struct produce_response_partition_responses *to, struct produce_refusal refusal)
@@ -124,7 +129,7 @@ static void take_partition(struct produce_call *p, const struct image_topic *top
                                                            .log_start_offset = -1,
                                                            .leader_id = -1,
                                                            .leader_epoch = -1};
-    p->answers[at] = to;
+    p->places[at].answer = to;
 }
 
 static void take_topic(struct produce_call *p, const struct produce_request_topic_data *from, struct produce_refusal refusal,
@@ -160,7 +165,7 @@ enum request_progress handle_produce(struct call *call, const void *message)
     for (int32_t i = 0; i < request->topic_data_count; i++) partition_count += (size_t)request->topic_data[i].partition_data_count;
     p->call = call;
     p->acks = request->acks;
-    p->answers = arena_calloc(&call->arena, partition_count, sizeof *p->answers);
+    p->places = arena_calloc(&call->arena, partition_count, sizeof *p->places);
     p->produce = (struct replica_produce){.buf = call->request->frame,
                                           .acks = request->acks,
                                           .api_version = call->api_version,

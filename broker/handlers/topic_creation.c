@@ -1,8 +1,8 @@
 #include "broker/handlers/topic_creation.h"
 
-#define CREATE_TOPICS_VERSION 5  /* -1 for partitions and replicas: the cluster's defaults */
-#define CREATIONS_MAX 1000       /* under way at once; a client that asks for more gets "unknown" until some are done */
-#define CREATION_TIMEOUT_MS 10000
+#define CREATE_TOPICS_VERSION 5    /* -1 for partitions and replicas: the cluster's defaults */
+#define CREATIONS_MAX         1000 /* under way at once; a client that asks for more gets "unknown" until some are done */
+#define CREATION_TIMEOUT_MS   10000
 
 struct topic_creation {
     struct list_node node; /* dispatch->creations */
@@ -28,7 +28,8 @@ static void on_created(struct forward *forward, enum kafka_error error, struct b
     struct arena arena;
     (void)frame, (void)now_us;
     arena_init(&arena, codec_decode_budget(body.n));
-    if (!error && !codec_decode_exact(KMSG_CREATE_TOPICS_RESPONSE, CREATE_TOPICS_VERSION, body, &arena, &response) && response.topics_count == 1)
+    if (!error && !codec_decode_exact(KMSG_CREATE_TOPICS_RESPONSE, CREATE_TOPICS_VERSION, body, &arena, &response) &&
+        response.topics_count == 1)
         error = (enum kafka_error)response.topics[0].error_code;
     if (error && error != KAFKA_TOPIC_ALREADY_EXISTS)
         log_line(env_logger(creation->dispatch->env), LOG_WARN, "handlers", "topic %.*s was asked for and could not be created: %s",
@@ -52,8 +53,7 @@ void topic_creation_start(struct dispatch *dispatch, struct slice name)
 {
     ASSERT(name.n <= TOPIC_NAME_MAX);
     if (dispatch->creation_count >= CREATIONS_MAX || dispatch->is_stopping) return;
-    LIST_FOR_EACH(&dispatch->creations, node)
-    {
+    LIST_FOR_EACH (&dispatch->creations, node) {
         const struct topic_creation *other = CONTAINER_OF(node, struct topic_creation, node);
         if (slice_equal(name, slice_make(other->name, other->name_size))) return;
     }

@@ -48,5 +48,6 @@ int32_t visible_controller(const struct call *call)
 
 bool is_internal_topic(struct slice name)
 {
-    return slice_equal_str(name, "__consumer_offsets") || slice_equal_str(name, "__transaction_state") || slice_equal_str(name, "__share_group_state");
+    return slice_equal_str(name, "__consumer_offsets") || slice_equal_str(name, "__transaction_state") ||
+           slice_equal_str(name, "__share_group_state");
 }

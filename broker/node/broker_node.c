@@ -146,7 +146,7 @@ static void apply(struct broker_node *node, const struct metadata_update *update
                                : image_replay(&node->image, bytes, update->index, &node->delta, why);
     if (err) {
         char reason[CONFIG_LINE_MAX];
-        snprintf(reason, sizeof reason, "metadata at index %lld cannot be applied: %s", (long long)update->index, why);
+        (void)snprintf(reason, sizeof reason, "metadata at index %lld cannot be applied: %s", (long long)update->index, why);
         node->options.on_failed(node->options.user, reason);
         return;
     }
@@ -188,8 +188,8 @@ static void on_active(void *user, bool is_active, int64_t now_us)
     node->state = BROKER_RUNNING;
     /* Scripts that drive Kafka wait for these words. */
     log_line(logger_of(node), LOG_INFO, "server", "[BrokerLifecycleManager id=%d] Transitioning from RECOVERY to RUNNING", id);
-    log_line(logger_of(node), LOG_INFO, "server", "[KafkaServer id=%d] started: Kafka Server started after %lld ms, %zu partitions here", id,
-             (long long)(now_us - node->started_us) / 1000, replica_manager_count(node->replicas));
+    log_line(logger_of(node), LOG_INFO, "server", "[KafkaServer id=%d] started: Kafka Server started after %lld ms, %zu partitions here",
+             id, (long long)(now_us - node->started_us) / 1000, replica_manager_count(node->replicas));
     serve_early(node);
     if (node->options.on_active) node->options.on_active(node->options.user, now_us);
 }
@@ -198,8 +198,8 @@ static void on_refused(void *user, enum kafka_error error, const char *message)
 {
     struct broker_node *node = user;
     char reason[CONFIG_LINE_MAX];
-    snprintf(reason, sizeof reason, "the controller refuses broker %d: %s (%s)", config_node_id(node->config),
-             message && *message ? message : kafka_error_message((int16_t)error), kafka_error_name((int16_t)error));
+    (void)snprintf(reason, sizeof reason, "the controller refuses broker %d: %s (%s)", config_node_id(node->config),
+                   message && *message ? message : kafka_error_message((int16_t)error), kafka_error_name((int16_t)error));
     node->options.on_failed(node->options.user, reason);
 }
 
@@ -231,10 +231,10 @@ static enum err open_replicas(struct broker_node *node, char *reason)
     options.on_failed = on_disks_failed;
     options.user = node;
     log_dir_names_init(&dirs, node->config);
-    options.log_dirs = dirs.names;
+    options.log_dirs = (const char *const *)dirs.names;
     options.log_dir_count = dirs.count;
     enum err err = replica_manager_create(node->env, &options, &node->image, &node->replicas, why);
-    if (err) snprintf(reason, CONFIG_LINE_MAX, "%s", why);
+    if (err) (void)snprintf(reason, CONFIG_LINE_MAX, "%s", why);
     log_dir_names_deinit(&dirs);
     return err;
 }
@@ -287,7 +287,9 @@ static void on_last_turn(struct env_timer *timer, int64_t now_us)
 static void on_moved(void *user, bool is_moved)
 {
     struct broker_node *node = user;
-    if (!is_moved) log_line(logger_of(node), LOG_WARN, "server", "leaderships could not be moved in time: clients will look for new leaders by themselves");
+    if (!is_moved)
+        log_line(logger_of(node), LOG_WARN, "server",
+                 "leaderships could not be moved in time: clients will look for new leaders by themselves");
     node->state = BROKER_STOPPED;
     node->dispatch.is_stopping = true;
     server_stop_listening(&node->server);

@@ -27,7 +27,8 @@ struct broker_node_options {
     void *user;
 };
 
-/* Finds out whether the listeners can be opened, which happens with the registration. On an error `reason` says what, where and what to do. */
+/* Finds out whether the listeners can be opened, which happens with the registration. On an error `reason` says what, where and what to do.
+ */
 NODISCARD enum err broker_node_create(struct env *env, const struct broker_node_options *options, struct broker_node **out,
                                       char reason[static CONFIG_LINE_MAX]);
 /* Recovers the logs, waiting for the disk; from then on metadata may come. After an error: destroy the node. */

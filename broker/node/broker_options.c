@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
-#define TAIL_BYTES_MAX (16u << 20)      /* recent appends kept in memory for followers and tailing consumers */
-#define REQUESTS_OF_THE_LARGEST_SIZE 4  /* the request memory, when queued.max.request.bytes does not say */
+#define TAIL_BYTES_MAX               (16u << 20) /* recent appends kept in memory for followers and tailing consumers */
+#define REQUESTS_OF_THE_LARGEST_SIZE 4           /* the request memory, when queued.max.request.bytes does not say */
 
 void log_dir_names_init(struct log_dir_names *dirs, const struct config *config)
 {
@@ -20,13 +20,14 @@ void log_dir_names_init(struct log_dir_names *dirs, const struct config *config)
 
 void log_dir_names_deinit(struct log_dir_names *dirs)
 {
-    for (size_t i = 0; i < dirs->count; i++) mem_free((char *)(uintptr_t)dirs->names[i]);
+    for (size_t i = 0; i < dirs->count; i++) mem_free(dirs->names[i]);
     dirs->count = 0;
 }
 
 struct server_limits broker_server_limits(const struct config *config)
 {
-    int64_t frame_bytes = config_number(config, CONFIG_SOCKET_REQUEST_MAX_BYTES), memory_bytes = config_number(config, CONFIG_QUEUED_MAX_REQUEST_BYTES);
+    int64_t frame_bytes = config_number(config, CONFIG_SOCKET_REQUEST_MAX_BYTES),
+            memory_bytes = config_number(config, CONFIG_QUEUED_MAX_REQUEST_BYTES);
     int64_t idle_ms = config_number(config, CONFIG_CONNECTIONS_MAX_IDLE_MS);
     if (memory_bytes <= 0) memory_bytes = REQUESTS_OF_THE_LARGEST_SIZE * frame_bytes;
     return (struct server_limits){.frame_bytes_max = (int32_t)frame_bytes,
@@ -65,7 +66,8 @@ static struct topic_settings topic_defaults(const struct config *config)
     return settings;
 }
 
-struct replica_manager_options broker_replica_options(const struct config *config, const struct listeners *listeners, uint32_t open_files_max)
+struct replica_manager_options broker_replica_options(const struct config *config, const struct listeners *listeners,
+                                                      uint32_t open_files_max)
 {
     struct replica_manager_options options = replica_manager_options_default;
     options.node_id = config_node_id(config);
@@ -95,7 +97,8 @@ static struct controller_channel_listener advertise(const struct listener_config
                                                 .security_protocol = (int16_t)listener->protocol};
 }
 
-struct controller_channel_options broker_channel_options(const struct config *config, const struct listeners *listeners, const uint16_t *ports,
+struct controller_channel_options broker_channel_options(const struct config *config, const struct listeners *listeners,
+                                                         const uint16_t *ports,
                                                          struct controller_channel_listener advertised[static LISTENERS_MAX])
 {
     const char *rack = config_text(config, CONFIG_BROKER_RACK);
@@ -103,7 +106,8 @@ struct controller_channel_options broker_channel_options(const struct config *co
     /* The one for brokers comes first. */
     advertised[count++] = advertise(&listeners->items[listeners->inter_broker], ports[listeners->inter_broker]);
     for (size_t i = 0; i < listeners->count; i++)
-        if (!listeners->items[i].is_controller && i != listeners->inter_broker) advertised[count++] = advertise(&listeners->items[i], ports[i]);
+        if (!listeners->items[i].is_controller && i != listeners->inter_broker)
+            advertised[count++] = advertise(&listeners->items[i], ports[i]);
     return (struct controller_channel_options){.node_id = config_node_id(config),
                                                .listeners = advertised,
                                                .listener_count = count,
@@ -123,10 +127,12 @@ void broker_explain_listen(const struct listener_config *listener, enum err err,
 {
     const char *host = *listener->host ? listener->host : "*";
     if (err == ERR_IN_USE)
-        snprintf(reason, CONFIG_LINE_MAX, "listener %s: port %u on %s is in use: stop the other program, or choose another port in listeners",
-                 listener->name, listener->port, host);
+        (void)snprintf(reason, CONFIG_LINE_MAX,
+                       "listener %s: port %u on %s is in use: stop the other program, or choose another port in listeners", listener->name,
+                       listener->port, host);
     else if (err == ERR_UNRESOLVED)
-        snprintf(reason, CONFIG_LINE_MAX, "listener %s: this machine has no address %s: change listeners", listener->name, host);
+        (void)snprintf(reason, CONFIG_LINE_MAX, "listener %s: this machine has no address %s: change listeners", listener->name, host);
     else
-        snprintf(reason, CONFIG_LINE_MAX, "listener %s: cannot listen on %s port %u: %s", listener->name, host, listener->port, err_text(err));
+        (void)snprintf(reason, CONFIG_LINE_MAX, "listener %s: cannot listen on %s port %u: %s", listener->name, host, listener->port,
+                       err_text(err));
 }

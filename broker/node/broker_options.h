@@ -9,7 +9,7 @@
 #include "proto/connection.h"
 
 struct log_dir_names {
-    const char *names[LOG_DIRS_MAX];
+    char *names[LOG_DIRS_MAX];
     size_t count;
 };
 /* The strings are copies, until deinit. */
@@ -17,9 +17,11 @@ void log_dir_names_init(struct log_dir_names *dirs, const struct config *config)
 void log_dir_names_deinit(struct log_dir_names *dirs);
 
 struct server_limits broker_server_limits(const struct config *config);
-struct replica_manager_options broker_replica_options(const struct config *config, const struct listeners *listeners, uint32_t open_files_max);
+struct replica_manager_options broker_replica_options(const struct config *config, const struct listeners *listeners,
+                                                      uint32_t open_files_max);
 /* `ports` are the bound ones, in the order of the listeners; `advertised` takes what the options point to. */
-struct controller_channel_options broker_channel_options(const struct config *config, const struct listeners *listeners, const uint16_t *ports,
+struct controller_channel_options broker_channel_options(const struct config *config, const struct listeners *listeners,
+                                                         const uint16_t *ports,
                                                          struct controller_channel_listener advertised[static LISTENERS_MAX]);
 struct uuid broker_draw_uuid(struct env *env);
 /* Why a listener could not be opened, and what to do. */

@@ -20,11 +20,11 @@ enum acl_operation {
 };
 /* Bit sets of operations, as Metadata and DescribeCluster report them. */
 #define ACL_BIT(operation) (1 << (operation))
-#define ACL_TOPIC_OPERATIONS                                                                                                                  \
-    (ACL_BIT(ACL_READ) | ACL_BIT(ACL_WRITE) | ACL_BIT(ACL_CREATE) | ACL_BIT(ACL_DELETE) | ACL_BIT(ACL_ALTER) | ACL_BIT(ACL_DESCRIBE) |        \
+#define ACL_TOPIC_OPERATIONS                                                                                                               \
+    (ACL_BIT(ACL_READ) | ACL_BIT(ACL_WRITE) | ACL_BIT(ACL_CREATE) | ACL_BIT(ACL_DELETE) | ACL_BIT(ACL_ALTER) | ACL_BIT(ACL_DESCRIBE) |     \
      ACL_BIT(ACL_DESCRIBE_CONFIGS) | ACL_BIT(ACL_ALTER_CONFIGS))
-#define ACL_CLUSTER_OPERATIONS                                                                                                                \
-    (ACL_BIT(ACL_CREATE) | ACL_BIT(ACL_ALTER) | ACL_BIT(ACL_DESCRIBE) | ACL_BIT(ACL_CLUSTER_ACTION) | ACL_BIT(ACL_DESCRIBE_CONFIGS) |         \
+#define ACL_CLUSTER_OPERATIONS                                                                                                             \
+    (ACL_BIT(ACL_CREATE) | ACL_BIT(ACL_ALTER) | ACL_BIT(ACL_DESCRIBE) | ACL_BIT(ACL_CLUSTER_ACTION) | ACL_BIT(ACL_DESCRIBE_CONFIGS) |      \
      ACL_BIT(ACL_ALTER_CONFIGS) | ACL_BIT(ACL_IDEMPOTENT_WRITE))
 
 struct acl_context {

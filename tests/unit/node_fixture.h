@@ -48,10 +48,10 @@ static inline void fixture_start(void *user, struct sim_node *node)
     struct fixture *f = user;
     char text[1024], reason[CONFIG_LINE_MAX] = "";
     struct env *broker_env = sim_env_create(node), *controller_env = sim_env_create(node);
-    snprintf(text, sizeof text,
-             "log.dirs=/data\nlisteners=PLAINTEXT://node:9092,CONTROLLER://node:9093\ncontroller.listener.names=CONTROLLER\n"
-             "controller.quorum.voters=0@node:9093\n%s",
-             f->settings);
+    (void)snprintf(text, sizeof text,
+                   "log.dirs=/data\nlisteners=PLAINTEXT://node:9092,CONTROLLER://node:9093\ncontroller.listener.names=CONTROLLER\n"
+                   "controller.quorum.voters=0@node:9093\n%s",
+                   f->settings);
     config_init(&f->config, NULL, NULL);
     ck_assert_int_eq(config_load(&f->config, "test", slice_str(text)), ERR_OK);
     ck_assert_int_eq(config_finish(&f->config), ERR_OK);
@@ -62,7 +62,10 @@ static inline void fixture_start(void *user, struct sim_node *node)
     ck_assert_int_eq(broker_node_open(f->broker, reason), ERR_OK);
     struct controller_node_config *c = mem_alloc(sizeof *c);
     *c = (struct controller_node_config){
-        .raft = {.directory = "/data/controller", .voter_count = 1, .voters = {{.id = 0, .port = 9093, .host = "node"}}, .snapshot_log_bytes = 1 << 20},
+        .raft = {.directory = "/data/controller",
+                 .voter_count = 1,
+                 .voters = {{.id = 0, .port = 9093, .host = "node"}},
+                 .snapshot_log_bytes = 1 << 20},
         .listener_name = "CONTROLLER",
         .host = "node",
         .port = 9093,
@@ -158,7 +161,8 @@ static inline void fixture_send_raw(struct fixture *f, int16_t api_key, int16_t 
     buf_unref(f->frame);
     f->frame = NULL;
     f->is_answered = false;
-    f->call = (struct channel_call){.api_key = api_key, .api_version = version, .is_flexible = is_flexible, .done = fixture_answered, .user = f};
+    f->call =
+        (struct channel_call){.api_key = api_key, .api_version = version, .is_flexible = is_flexible, .done = fixture_answered, .user = f};
     channel_send(f->channel, &f->call, &piece, 1, 60 * SIM_SECOND);
 }
 
@@ -176,7 +180,8 @@ static inline void *fixture_ask(struct fixture *f, int16_t api_key, int16_t vers
     arena_deinit(&f->arena);
     arena_init(&f->arena, 1 << 24);
     void *response = arena_alloc(&f->arena, codec_struct_size(api_response(api_key)));
-    ck_assert_msg(codec_decode_exact(api_response(api_key), version, f->body, &f->arena, response) == ERR_OK, "%s %d", api_name(api_key), version);
+    ck_assert_msg(codec_decode_exact(api_response(api_key), version, f->body, &f->arena, response) == ERR_OK, "%s %d", api_name(api_key),
+                  version);
     return response;
 }
 

@@ -17,7 +17,7 @@ static void on_warning(void *user, const char *line)
 {
     struct fixture *f = user;
     size_t n = strlen(f->warnings);
-    snprintf(f->warnings + n, sizeof f->warnings - n, "%s\n", line);
+    (void)snprintf(f->warnings + n, sizeof f->warnings - n, "%s\n", line);
 }
 
 static struct fixture *load(const char *text, enum err expected)
@@ -37,9 +37,12 @@ static void unload(struct fixture *f)
 }
 
 static const char kafka_2x[] =
-    "\xef\xbb\xbf# The id of the broker.\r\nbroker.id=0\r\nlisteners=PLAINTEXT://localhost:9092 \r\nnum.network.threads=3\t\r\nnum.io.threads=8\r\n"
-    "socket.send.buffer.bytes=102400\r\nsocket.request.max.bytes=104857600\r\nlog.dirs=\xc2\xa0/tmp/kafka-logs\xc2\xa0\r\nnum.partitions=3\r\n"
-    "num.recovery.threads.per.data.dir=1\r\noffsets.topic.replication.factor=1\r\nlog.retention.hours=168\r\nlog.segment.bytes=1073741824\r\n"
+    "\xef\xbb\xbf# The id of the broker.\r\nbroker.id=0\r\nlisteners=PLAINTEXT://localhost:9092 "
+    "\r\nnum.network.threads=3\t\r\nnum.io.threads=8\r\n"
+    "socket.send.buffer.bytes=102400\r\nsocket.request.max.bytes=104857600\r\nlog.dirs=\xc2\xa0/tmp/"
+    "kafka-logs\xc2\xa0\r\nnum.partitions=3\r\n"
+    "num.recovery.threads.per.data.dir=1\r\noffsets.topic.replication.factor=1\r\nlog.retention.hours=168\r\nlog.segment.bytes="
+    "1073741824\r\n"
     "zookeeper.connect=localhost:2181\r\nzookeeper.connection.timeout.ms=6000\r\ngroup.initial.rebalance.delay.ms=0";
 
 START_TEST(a_pasted_file_is_read)
@@ -89,7 +92,8 @@ END_TEST
 START_TEST(an_unknown_name_is_a_warning_with_the_nearest_one)
 {
     struct fixture *f = load("log.retension.hours=1\nwhat.is.this=1\n", ERR_OK);
-    ck_assert_ptr_nonnull(strstr(f->warnings, "server.properties:1: there is no setting log.retension.hours; did you mean log.retention.hours?"));
+    ck_assert_ptr_nonnull(
+        strstr(f->warnings, "server.properties:1: there is no setting log.retension.hours; did you mean log.retention.hours?"));
     ck_assert_ptr_nonnull(strstr(f->warnings, "server.properties:2: there is no setting what.is.this; it is ignored"));
     unload(f);
 }
@@ -135,10 +139,11 @@ START_TEST(overrides_win)
 }
 END_TEST
 
-static const char three[] = "node.id=1\nprocess.roles=broker,controller\ncontroller.quorum.voters=0@127.0.0.1:9192,1@127.0.0.1:9193,2@127.0.0.1:9194\n"
-                            "listeners=PLAINTEXT://127.0.0.1:9093,CONTROLLER://127.0.0.1:9193\nadvertised.listeners=PLAINTEXT://broker1.example:19093\n"
-                            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\ninter.broker.listener.name=PLAINTEXT\n"
-                            "controller.listener.names=CONTROLLER\n";
+static const char three[] =
+    "node.id=1\nprocess.roles=broker,controller\ncontroller.quorum.voters=0@127.0.0.1:9192,1@127.0.0.1:9193,2@127.0.0.1:9194\n"
+    "listeners=PLAINTEXT://127.0.0.1:9093,CONTROLLER://127.0.0.1:9193\nadvertised.listeners=PLAINTEXT://broker1.example:19093\n"
+    "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\ninter.broker.listener.name=PLAINTEXT\n"
+    "controller.listener.names=CONTROLLER\n";
 
 START_TEST(a_cluster_config_gives_listeners_and_voters)
 {

@@ -9,11 +9,11 @@
 #include <check.h>
 #include <stdlib.h>
 
-#define CALLS_MAX 200
-#define KEY_ECHO 20000  /* answered at once */
-#define KEY_PARK 20001  /* answered when the test says so */
-#define KEY_BLOCK 20002 /* the same, and nothing starts before */
-#define KEY_CLOSE 20003
+#define CALLS_MAX  200
+#define KEY_ECHO   20000 /* answered at once */
+#define KEY_PARK   20001 /* answered when the test says so */
+#define KEY_BLOCK  20002 /* the same, and nothing starts before */
+#define KEY_CLOSE  20003
 #define KEY_SILENT 20004
 #define KEY_APPEND 20005 /* gives its frame back, then answers when the test says so */
 
@@ -77,7 +77,8 @@ static void on_connection_closed(void *user, struct connection *connection)
     w->closed_connections++;
 }
 
-static struct server_limits limits = {.frame_bytes_max = 1 << 20, .memory_bytes_max = 4 << 20, .connections_max = 100, .connections_per_ip_max = 100};
+static struct server_limits limits = {
+    .frame_bytes_max = 1 << 20, .memory_bytes_max = 4 << 20, .connections_max = 100, .connections_per_ip_max = 100};
 static bool is_listener_protected;
 
 static void start_server(void *user, struct sim_node *node)
@@ -292,12 +293,12 @@ static const struct {
 } bad[] = {
     {"GET / HTTP/1.1\r\n\r\n", 18},
     {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11},
-    {"\x7f\xff\xff\xff\x00\x00", 6},             /* a 2 GB length */
-    {"\xff\xff\xff\xff\x00\x00", 6},             /* a negative one */
-    {"\x00\x00\x00\x00", 4},                     /* an empty frame */
-    {"\x00\x00\x00\x09\x4e\x20\x00\x00\x00\x00\x00\x01\x00", 13},             /* a header without its client id */
-    {"\x00\x00\x00\x0a\x4e\x20\x00\x00\x00\x00\x00\x01\x7f\xff", 14},         /* a client id beyond the frame */
-    {"\x00\x00\x00\x0a\x4e\x20\x00\x00\x00\x00\x00\x01\xff\xfe", 14},         /* a client id of length -2 */
+    {"\x7f\xff\xff\xff\x00\x00", 6},                                  /* a 2 GB length */
+    {"\xff\xff\xff\xff\x00\x00", 6},                                  /* a negative one */
+    {"\x00\x00\x00\x00", 4},                                          /* an empty frame */
+    {"\x00\x00\x00\x09\x4e\x20\x00\x00\x00\x00\x00\x01\x00", 13},     /* a header without its client id */
+    {"\x00\x00\x00\x0a\x4e\x20\x00\x00\x00\x00\x00\x01\x7f\xff", 14}, /* a client id beyond the frame */
+    {"\x00\x00\x00\x0a\x4e\x20\x00\x00\x00\x00\x00\x01\xff\xfe", 14}, /* a client id of length -2 */
 };
 
 START_TEST(w_1_bad_frames_close_their_connection_only)

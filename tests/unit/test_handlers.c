@@ -206,7 +206,8 @@ START_TEST(produce_and_fetch_at_every_version)
     int64_t next = 0;
     for (int16_t version = 3; version <= 13; version++, next++) {
         struct buf *batch = fixture_batch("value");
-        const struct produce_response_partition_responses *answer = produce(f, version, "events", 0, version % 2 ? 1 : -1, buf_slice(batch));
+        const struct produce_response_partition_responses *answer =
+            produce(f, version, "events", 0, version % 2 ? 1 : -1, buf_slice(batch));
         ck_assert_int_eq(answer->error_code, 0);
         ck_assert_int_eq(answer->base_offset, next);
         buf_unref(batch);
@@ -332,7 +333,8 @@ START_TEST(offset_for_leader_epoch_and_init_producer_id_at_every_version)
     ck_assert_int_eq(fixture_create_topic(f, "events", 1), 0);
     for (int16_t version = 2; version <= 4; version++) {
         struct offset_for_leader_epoch_request_partitions partition = {.current_leader_epoch = -1, .leader_epoch = 0};
-        struct offset_for_leader_epoch_request_topics topic = {.topic = SLICE_LITERAL("events"), .partitions = &partition, .partitions_count = 1};
+        struct offset_for_leader_epoch_request_topics topic = {
+            .topic = SLICE_LITERAL("events"), .partitions = &partition, .partitions_count = 1};
         struct offset_for_leader_epoch_request request = {.replica_id = -1, .topics = &topic, .topics_count = 1};
         const struct offset_for_leader_epoch_response *response = fixture_ask(f, API_OFFSET_FOR_LEADER_EPOCH, version, &request);
         ck_assert_int_eq(response->topics[0].partitions[0].error_code, 0);
@@ -384,7 +386,7 @@ START_TEST(topics_are_created_grown_and_deleted_at_every_version)
     struct fixture *f = fixture_create("");
     for (int16_t version = 2; version <= 7; version++) {
         char name[16];
-        snprintf(name, sizeof name, "topic-%d", version);
+        (void)snprintf(name, sizeof name, "topic-%d", version);
         struct create_topics_request_topics topic = {.name = slice_str(name), .num_partitions = 2, .replication_factor = 1};
         struct create_topics_request request = {.topics = &topic, .topics_count = 1, .timeout_ms = 10000};
         const struct create_topics_response *response = fixture_ask(f, API_CREATE_TOPICS, version, &request);
@@ -403,7 +405,7 @@ START_TEST(topics_are_created_grown_and_deleted_at_every_version)
     }
     for (int16_t version = 1; version <= 6; version++) {
         char name[16];
-        snprintf(name, sizeof name, "topic-%d", version + 1);
+        (void)snprintf(name, sizeof name, "topic-%d", version + 1);
         struct slice text = slice_str(name);
         struct delete_topics_request_topics topic = {.name = text};
         struct delete_topics_request request = {.timeout_ms = 10000};
@@ -430,15 +432,18 @@ static const struct describe_configs_response_configs *find_config(const struct 
 
 static const struct describe_configs_response *describe(struct fixture *f, int16_t version, int8_t type, const char *name)
 {
-    struct describe_configs_request_resources resource = {.resource_type = type, .resource_name = slice_str(name), .configuration_keys_count = -1};
+    struct describe_configs_request_resources resource = {
+        .resource_type = type, .resource_name = slice_str(name), .configuration_keys_count = -1};
     struct describe_configs_request request = {
         .resources = &resource, .resources_count = 1, .include_synonyms = true, .include_documentation = version >= 3};
     return fixture_ask(f, API_DESCRIBE_CONFIGS, version, &request);
 }
 
-static int16_t alter(struct fixture *f, int16_t version, int8_t type, const char *resource_name, const char *name, int8_t operation, const char *value)
+static int16_t alter(struct fixture *f, int16_t version, int8_t type, const char *resource_name, const char *name, int8_t operation,
+                     const char *value)
 {
-    struct incremental_alter_configs_request_configs config = {.name = slice_str(name), .config_operation = operation, .value = slice_str(value)};
+    struct incremental_alter_configs_request_configs config = {
+        .name = slice_str(name), .config_operation = operation, .value = slice_str(value)};
     struct incremental_alter_configs_request_resources resource = {
         .resource_type = type, .resource_name = slice_str(resource_name), .configs = &config, .configs_count = 1};
     struct incremental_alter_configs_request request = {.resources = &resource, .resources_count = 1};
@@ -543,7 +548,8 @@ START_TEST(topic_partitions_come_in_pages)
         for (int32_t t = 0; t < response->topics_count; t++)
             for (int32_t i = 0; i < response->topics[t].partitions_count; i++) {
                 size_t n = strlen(seen);
-                snprintf(seen + n, sizeof seen - n, "%.*s%d ", SLICE_ARG(response->topics[t].name), response->topics[t].partitions[i].partition_index);
+                (void)snprintf(seen + n, sizeof seen - n, "%.*s%d ", SLICE_ARG(response->topics[t].name),
+                               response->topics[t].partitions[i].partition_index);
             }
         if (!response->next_cursor) break;
         name[0] = (char)response->next_cursor->topic_name.p[0];
