@@ -214,7 +214,7 @@ struct replica_directory {
 size_t replica_manager_directories(const struct replica_manager *manager, struct replica_directory directories[static LOG_DIRS_MAX]);
 bool replica_manager_was_clean(const struct replica_manager *manager);
 bool replica_manager_is_flushing(const struct replica_manager *manager); /* log.flush.policy=fsync */
-/* Replicas that recovery had to set aside. */
+/* Replicas that recovery found damaged. */
 const struct fetch_target *replica_manager_damaged(const struct replica_manager *manager, size_t *count);
 /* "" when no directory has one yet. */
 const char *replica_manager_cluster_id(const struct replica_manager *manager);

@@ -1,6 +1,7 @@
 /* The start: log directories are opened, logs recovered. Which of them are ours to serve only metadata can tell: until it claims
  * them they are orphans, and what it does not know is set aside, never attached (D-STRAY, D-RESURRECT). */
 #include "broker/node/replica_internal.h"
+#include "common/checked.h"
 #include "common/mem.h"
 
 #include <stdio.h>
@@ -67,12 +68,19 @@ static void note_damaged(struct replica_manager *m, const struct log_dir *dir, c
     m->damaged[m->damaged_count++] = target;
 }
 
-static enum err set_damaged_aside(struct replica_manager *m, struct log_dir *dir, const char *name, int32_t partition, const char *why)
+/* What is good is kept: the broker leaves the in-sync set with this replica (note_damaged), and its leader refills the rest. When
+ * all replicas are in that state after a power cut, their good beginnings are all there is. */
+static enum err open_damaged(struct replica_manager *m, struct log_dir *dir, const char *name, struct plog_claims *claim, struct plog **log,
+                             struct plog_recovery *recovery)
 {
-    log_line(env_logger(m->env), LOG_ERROR, "log", "%s/%s is damaged and set aside as -stray, to be filled again from the leader: %s",
-             dir->path, name, why);
-    env_mark(m->env, "recovery set a damaged log aside");
-    note_damaged(m, dir, name, partition);
+    log_line(env_logger(m->env), LOG_ERROR, "log", "%s/%s is damaged: %s; what follows is cut and fetched again from the leader", dir->path,
+             name, recovery->reason);
+    env_mark(m->env, "recovery cut a damaged log");
+    claim->cut_damage = true;
+    enum err err = plog_open(&m->logs, dir->path, name, &m->options.topic_defaults.log, claim, log, recovery);
+    if (err != ERR_CORRUPT) return err;
+    log_line(env_logger(m->env), LOG_ERROR, "log", "%s/%s cannot be repaired and is set aside as -stray: %s", dir->path, name,
+             recovery->reason);
     return plog_set_aside(m->env, dir->path, name);
 }
 
@@ -102,12 +110,15 @@ static enum err recover_log(struct replica_manager *m, struct log_dir *dir, cons
     struct plog_recovery recovery = {0};
     struct plog *log = NULL;
     enum err err = plog_open(&m->logs, dir->path, name, &m->options.topic_defaults.log, &claim, &log, &recovery);
-    if (err == ERR_CORRUPT) return set_damaged_aside(m, dir, name, partition, recovery.reason);
-    if (err != ERR_OK) return err;
+    if (err == ERR_CORRUPT) {
+        note_damaged(m, dir, name, partition);
+        err = open_damaged(m, dir, name, &claim, &log, &recovery);
+    }
+    if (err != ERR_OK || !log) return err;
     if (recovery.found == PLOG_CUT)
         log_line(env_logger(m->env), LOG_WARN, "log", "%s: cut %lld torn bytes, the log ends at %lld: %s", name,
                  (long long)recovery.cut_bytes, (long long)recovery.end, recovery.reason);
-    adopt_orphan(m, dir, log, claim.high_watermark);
+    adopt_orphan(m, dir, log, min_i64(claim.high_watermark, plog_end(log)));
     return ERR_OK;
 }
 
