@@ -39,6 +39,22 @@ static enum err add_dirty_segments(struct plog *log, struct file_set *set)
     return ERR_OK;
 }
 
+static enum err add_metadata(struct plog *log, struct file_set *set)
+{
+    struct env_file *file = NULL;
+    if (!log->is_metadata_dirty) return ERR_OK;
+    log->is_metadata_dirty = false;
+    size_t size = strlen(log->directory) + sizeof CHECKPOINT_PARTITION + 1;
+    char *path = mem_alloc(size);
+    (void)snprintf(path, size, "%s/%s", log->directory, CHECKPOINT_PARTITION);
+    enum err err = env_open(log->shared->env, path, ENV_OPEN_READ, &file);
+    mem_free(path);
+    if (err) return err == ERR_NOT_FOUND ? ERR_OK : err;
+    file_set_add_file(set, file);
+    env_file_unref(file);
+    return ERR_OK;
+}
+
 bool plog_flush_begin(struct plog *log, struct file_set *set, struct plog_flush *flush)
 {
     if (log->is_failed || log->is_deleted || log->is_flushing || plog_is_busy(log)) return false;
@@ -46,6 +62,7 @@ bool plog_flush_begin(struct plog *log, struct file_set *set, struct plog_flush 
     swap_sets(&log->unsynced, &log->flushing);
     ASSERT(file_set_is_empty(&log->unsynced));
     enum err err = add_dirty_segments(log, &log->flushing);
+    if (!err) err = add_metadata(log, &log->flushing);
     if (err) {
         plog_fail(log, err);
         return false;

@@ -51,6 +51,7 @@ struct plog {
     struct file_set unsynced, flushing;
     bool is_flushing;
     bool has_directory;
+    bool is_metadata_dirty;       /* partition.metadata is there, but perhaps not on the medium */
     int64_t recovery_claimed;     /* largest recovery point that may be in a checkpoint file */
     bool has_limit;               /* there is a RECOVERY_LIMIT_FILE */
     int64_t epochs_missing;       /* offset from which on leader-epoch-checkpoint may differ; INT64_MAX: nowhere */
