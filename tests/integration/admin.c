@@ -5,6 +5,7 @@
  *   admin BOOTSTRAP partitions TOPIC COUNT          raise the number of partitions
  *   admin BOOTSTRAP configs TOPIC                   "key=value", one a line, sorted by the broker
  *   admin BOOTSTRAP alter TOPIC KEY=VALUE...        replaces the topic's configs
+ *   admin BOOTSTRAP alter-many TOPIC COUNT          COUNT changes, one after the other
  *   admin BOOTSTRAP create-many PREFIX COUNT PARTITIONS REPLICAS     COUNT topics in one request
  *
  * Status 0 on success; else 1 and the broker's error name and text on stderr. */
@@ -184,6 +185,17 @@ static int alter_configs(int count, char **arguments)
     return status;
 }
 
+static int alter_many(char *topic, const char *count)
+{
+    int status = 0;
+    char setting[64];
+    for (int64_t i = 0; i < number(count) && status == 0; i++) {
+        (void)snprintf(setting, sizeof setting, "retention.ms=%lld", (long long)(3600000 + i));
+        status = alter_configs(2, (char *[]){topic, setting});
+    }
+    return status;
+}
+
 static int run(const char *command, int count, char **arguments)
 {
     if (strcmp(command, "create") == 0 && count >= 3) return create(count, arguments);
@@ -191,6 +203,7 @@ static int run(const char *command, int count, char **arguments)
     if (strcmp(command, "delete") == 0 && count == 1) return delete (arguments[0]);
     if (strcmp(command, "partitions") == 0 && count == 2) return add_partitions(arguments[0], arguments[1]);
     if (strcmp(command, "configs") == 0 && count == 1) return describe_configs(arguments[0]);
+    if (strcmp(command, "alter-many") == 0 && count == 2) return alter_many(arguments[0], arguments[1]);
     if (strcmp(command, "alter") == 0 && count >= 2) return alter_configs(count, arguments);
     (void)fprintf(stderr, "usage: admin BOOTSTRAP create|create-many|delete|partitions|configs|alter ARGUMENT...\n");
     return 2;
