@@ -18,6 +18,7 @@
 #include "proto/private_api.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #define HEARTBEAT_MS        100
 #define ELECTION_TIMEOUT_MS 1000 /* Kafka's controller.quorum.election.timeout.ms */
@@ -247,11 +248,27 @@ static void take_snapshot(struct raft_node *node)
     buf_unref(bytes);
 }
 
+static void log_voters(struct raft_node *node, const struct raft_entry *entry)
+{
+    struct uuid cluster_id;
+    struct raft_membership membership;
+    char text[VOTERS_MAX * 40] = "";
+    size_t n = 0;
+    if (raft_membership_decode(buf_slice(entry->bytes), &cluster_id, &membership) != ERR_OK) return; /* checked when it was appended */
+    for (uint32_t i = 0; i < membership.current.count && n < sizeof text; i++) {
+        char directory_id[UUID_TEXT_SIZE];
+        uuid_text(membership.current.voters[i].directory_id, directory_id);
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%d (%s)", i ? ", " : "", membership.current.voters[i].id, directory_id);
+    }
+    log_line(env_logger(node->env), LOG_INFO, "raft", "voters: %s%s", text, membership.outgoing.count ? "; a change is on its way" : "");
+}
+
 static void apply_next(struct raft_node *node)
 {
     int64_t index = node->applied_index + 1;
     const struct raft_entry *entry = raft_entry_at(node->raft, index);
     int64_t term = entry->term;
+    if (entry->type == RAFT_ENTRY_VOTERS) log_voters(node, entry);
     struct buf *bytes = entry->type == RAFT_ENTRY_DATA ? buf_ref(entry->bytes) : NULL; /* the log may move under the callback */
     node->applied_index = index;
     node->bytes_since_snapshot += (int64_t)entry->bytes->size;

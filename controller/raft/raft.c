@@ -548,7 +548,9 @@ static void take_up_role(struct raft *raft)
     } else {
         change_role(raft, RAFT_FOLLOWER); /* R7 */
         /* Nobody is known to lead: campaign soon, in the order of the ids; where a leader lives, the others refuse. */
-        raft_election_arm(raft, raft->rank * (int64_t)RAFT_RANK_DELAY_US + raft_random_below(raft, RAFT_RANK_JITTER_US));
+        bool is_alone = raft_membership_now(raft)->current.count == 1 && !raft_membership_is_joint(raft_membership_now(raft));
+        int64_t delay = raft->rank * (int64_t)RAFT_RANK_DELAY_US + raft_random_below(raft, RAFT_RANK_JITTER_US);
+        raft_election_arm(raft, is_alone ? 0 : delay);
     }
     ASSERT(!raft->is_write_open);
     raft->actions = NULL;
