@@ -26,10 +26,8 @@ static void become(struct raft_progress *progress, enum raft_progress_state stat
 
 void raft_progress_become_probe(struct raft_progress *progress)
 {
-    /* After a snapshot the peer has at least that, if its last answer was not lost. */
-    int64_t sent = progress->state == RAFT_PROGRESS_SNAPSHOT ? progress->snapshot_index : 0;
     become(progress, RAFT_PROGRESS_PROBE);
-    progress->next_index = max_i64(progress->match_index, sent) + 1;
+    progress->next_index = progress->match_index + 1; /* from what is known for sure: a snapshot on its way may be lost */
 }
 
 void raft_progress_become_replicate(struct raft_progress *progress)

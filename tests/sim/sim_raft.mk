@@ -9,7 +9,11 @@ RAFT_MUTANTS := vote_before_flush leader_counts_unflushed commit_of_old_term wip
 check-mutants-raft: ## planted bugs in Raft: each must be found
 	$(MAKE) MODE=mutants CFLAGS=-DSKIFF_MUTANTS build/mutants/tests/sim/programs/raft_sim
 	for m in $(RAFT_MUTANTS); do build/mutants/tests/sim/programs/raft_sim --seeds 1-300 --mutant $$m || exit 1; done
-.PHONY: check-sim-raft check-mutants-raft
+CHECK_C += $(B)/tests/sim/programs/raft_sim
+NIGHTLY += check-mutants-raft nightly-sim-raft
+nightly-sim-raft: $(B)/tests/sim/programs/raft_sim
+	$< --seeds 1000-6000
+.PHONY: check-sim-raft check-mutants-raft nightly-sim-raft
 
 # Its crashes take the process's memory, too.
 $(B)/tests/unit/test_raft_store: private LDFLAGS_MODE := $(LDFLAGS_MODE) $(SIM_WRAP)
