@@ -89,7 +89,9 @@ static void start_broker(struct process *process)
                                           .open_files_max = OPEN_FILES_MAX,
                                           .on_failed = on_failed,
                                           .user = node};
-    if (broker_node_create(node->broker_env, &options, &node->broker, reason) != ERR_OK) on_failed(node, reason);
+    enum err err = broker_node_create(node->broker_env, &options, &node->broker, reason);
+    if (err == ERR_OK) err = broker_node_open(node->broker, reason);
+    if (err != ERR_OK) on_failed(node, reason);
 }
 
 static void start_controller(struct process *process)
