@@ -123,7 +123,7 @@ bool log_dir_meta_parse(struct log_dir_meta *meta, struct slice text)
         if (!parse_property(meta, str_trim(key), str_trim(line), &has_node_id)) return false;
     }
     /* Our writer ends each line: an unfinished one means a torn file. */
-    return text.n == 0 && has_node_id && meta->cluster_id[0] != 0;
+    return text.n == 0 && has_node_id;
 }
 
 void partition_metadata_write(struct uuid topic_id, struct writer *w)

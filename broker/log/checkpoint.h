@@ -36,7 +36,7 @@ NODISCARD bool offset_checkpoint_parse(struct slice text,
 /* ---- meta.properties ----------------------------------------------------------------------------------------------- */
 
 struct log_dir_meta {
-    char cluster_id[64]; /* Kafka allows any text here; ours is a uuid's */
+    char cluster_id[64]; /* Kafka allows any text here; ours is a uuid's; "" before the node has joined a cluster */
     int32_t node_id;
     struct uuid directory_id;
     int64_t broker_epoch; /* skiff.broker.epoch: DESIGN 4, what a restarting broker may claim; -1 when the line is missing */

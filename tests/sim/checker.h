@@ -13,7 +13,7 @@
  *               durable up to it, the leader included
  *   Q-LEADER    a new leader's log reaches the greatest high watermark that ever was
  *   Q-LOST      so does every member of ISR and ELR, also one that is down (by what was durable)
- *   Q-DUR       what was durable before a crash is there after it
+ *   Q-DUR       what was durable before a crash is there after it, or the node has left ISR and ELR
  *   Q-ACK       nothing is acknowledged above the greatest high watermark
  *   L-MATCH     in the end all replicas hold the same bytes
  *

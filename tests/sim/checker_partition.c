@@ -18,6 +18,11 @@ static const struct image_partition *committed_state(const struct checker *check
     return topic && index < topic->partition_count ? &topic->partitions[index] : NULL;
 }
 
+static bool is_counted_on(const struct image_partition *state, uint32_t node)
+{
+    return node_ids_contain(image_isr(state), (int32_t)node) || node_ids_contain(image_elr(state), (int32_t)node);
+}
+
 /* ---- one partition against the committed state ---------------------------------------------------------------------- */
 
 /* Q-LOST: who may be elected holds everything that was ever below a high watermark. */
@@ -153,8 +158,7 @@ static void forgive_wiped(struct checker *checker, uint32_t partition, const str
 {
     for (uint32_t node = 0; node < checker->node_count; node++) {
         struct checker_replica *replica = &checker->partitions[partition].replicas[node];
-        bool is_counted_on = node_ids_contain(image_isr(state), (int32_t)node) || node_ids_contain(image_elr(state), (int32_t)node);
-        if (replica->owes_nothing && !is_counted_on) replica->owes_nothing = false;
+        if (replica->owes_nothing && !is_counted_on(state, node)) replica->owes_nothing = false;
     }
 }
 

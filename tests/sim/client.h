@@ -38,6 +38,7 @@ struct producer {
     struct list batches; /* not acknowledged, oldest first */
     uint32_t batch_count, next_number;
     int32_t next_sequence;
+    bool has_acked; /* ever */
     struct env_timer timer;
 };
 struct consumer {

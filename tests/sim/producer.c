@@ -82,7 +82,10 @@ static void pump(struct producer *producer)
 {
     struct client *client = producer->client;
     const struct workload *workload = client->workload;
-    bool may_add = !workload->is_stopping && producer->batch_count < workload->window && producer->next_number < workload->records_max;
+    /* A broker without state of a producer takes any first sequence, as Kafka's does: until the first batch is acknowledged there
+     * is no second one that could be taken for it. */
+    uint32_t window = producer->has_acked ? workload->window : 1;
+    bool may_add = !workload->is_stopping && producer->batch_count < window && producer->next_number < workload->records_max;
     if (may_add) add_batch(producer);
     if (client->partitions[producer->partition].leader < 0) {
         client_refresh(client);
@@ -125,7 +128,7 @@ static void on_acked(struct batch *batch, int64_t base_offset, int64_t now_us)
 {
     struct producer *producer = batch->producer;
     struct workload *workload = producer->client->workload;
-    batch->is_acked = true;
+    batch->is_acked = producer->has_acked = true;
     for (uint32_t i = 0; i < batch->count; i++) {
         history_acked(&workload->history, record_value(producer->client->index, producer->partition, batch->first_number + i),
                       base_offset + i, now_us);
