@@ -99,16 +99,16 @@ static void check_image(struct checker *checker, uint32_t node, const struct ima
 
 /* ---- entry points -------------------------------------------------------------------------------------------------- */
 
-void checker_look(struct checker *checker, uint32_t node, const struct checker_view *view, const struct image *truth)
+void checker_look(struct checker *checker, uint32_t node, const struct checker_view *view, const struct image *newest)
 {
     checker->current = *view;
     checker->current_node = node;
-    checker->truth = truth;
+    checker->newest = newest;
     if (view->raft) check_raft(checker, node, view->raft);
     if (view->image) check_image(checker, node, view->image);
     if (view->replicas) checker_look_at_replicas(checker);
-    if (truth && truth->index > checker->truth_index) {
-        checker->truth_index = truth->index;
+    if (newest && newest->index > checker->truth_index) {
+        checker->truth_index = newest->index;
         checker_look_at_truth(checker);
     }
 }

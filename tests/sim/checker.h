@@ -65,9 +65,8 @@ struct checker {
     uint64_t *image_hashes; /* by index; 0: not seen */
     int64_t image_count;
     uint64_t elections, leader_changes, isr_shrinks, isr_grows; /* for VACUOUS and the summary */
-    /* The newest committed image, or NULL. */
-    const struct image *truth;
-    int64_t truth_index;
+    const struct image *newest; /* of the controllers that run, or NULL */
+    int64_t truth_index;        /* of the newest that ever was: what is committed */
     struct checker_view current; /* during a check */
     uint32_t current_node;
 };
@@ -77,8 +76,8 @@ void checker_deinit(struct checker *checker);
 /* The node's process ended; with power loss only what was durable counts from now on. */
 void checker_on_crash(struct checker *checker, uint32_t node, bool is_power);
 void checker_on_wipe(struct checker *checker, uint32_t node);
-/* Something happened on the node. `truth`: the newest committed image of any node. */
-void checker_look(struct checker *checker, uint32_t node, const struct checker_view *view, const struct image *truth);
+/* Something happened on the node. `newest`: the newest image of any node that runs. */
+void checker_look(struct checker *checker, uint32_t node, const struct checker_view *view, const struct image *newest);
 /* Nothing was acknowledged that could be lost. */
 void checker_acked(struct checker *checker, uint32_t partition, int64_t offset);
 

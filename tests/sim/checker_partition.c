@@ -10,13 +10,14 @@ static const struct image_topic *topic_of(const struct checker *checker, uint32_
 {
     const struct workload_topic *topic = workload_topic_of(checker->workload, partition);
     *index = (int32_t)(partition - topic->first);
-    return checker->truth ? map_get(&checker->truth->topics, slice_str(topic->name)) : NULL;
+    return checker->newest ? map_get(&checker->newest->topics, slice_str(topic->name)) : NULL;
 }
 
-/* The committed state; NULL before the topic exists. */
+/* The committed state; NULL before the topic exists, and while nobody who runs knows it. */
 static const struct image_partition *committed_state(const struct checker *checker, uint32_t partition)
 {
     int32_t index = 0;
+    if (!checker->newest || checker->newest->index < checker->truth_index) return NULL;
     const struct image_topic *topic = topic_of(checker, partition, &index);
     return topic && index < topic->partition_count ? &topic->partitions[index] : NULL;
 }
@@ -44,7 +45,7 @@ static void trace_state(const struct checker *checker, uint32_t partition, const
 {
     if (!is_traced(partition)) return;
     (void)fprintf(stderr, "%12.6f metadata %lld: leader %d epochs %d %d", (double)sim_now_us(checker->workload->sim) / SIM_SECOND,
-                  (long long)checker->truth->index, state->leader, state->leader_epoch, state->partition_epoch);
+                  (long long)checker->newest->index, state->leader, state->leader_epoch, state->partition_epoch);
     print_ids("isr", image_isr(state));
     print_ids("elr", image_elr(state));
     (void)fprintf(stderr, "\n");

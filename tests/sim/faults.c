@@ -30,7 +30,7 @@ void faults_init(struct cluster *cluster)
         }
     }
     cluster->fault_mean_us = prng_range(&cluster->faults, 100, 1500) * SIM_MS;
-    cluster->next_fault_at = now_us(cluster);
+    cluster->next_fault_at = lasting_us(cluster, 500, 3000);
 }
 
 /* ---- targets ------------------------------------------------------------------------------------------------------- */
