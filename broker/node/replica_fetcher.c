@@ -107,6 +107,16 @@ static void remember_forgotten(struct replica_fetcher *f, const struct replica *
     f->forgotten[f->forgotten_count++] = replica->target;
 }
 
+/* It is back before the leader was told: a request that names and forgets it at once would drop it from the session. */
+static void recall_forgotten(struct replica_fetcher *f, const struct replica *replica)
+{
+    for (size_t i = 0; i < f->forgotten_count; i++) {
+        const struct fetch_target *target = &f->forgotten[i];
+        if (target->partition != replica->target.partition || !uuid_equal(target->topic_id, replica->target.topic_id)) continue;
+        f->forgotten[i--] = f->forgotten[--f->forgotten_count];
+    }
+}
+
 /* ---- the session ---- */
 
 /* The next request names everything anew. */
@@ -507,6 +517,7 @@ static void join_fetcher(struct replica *replica, struct replica_fetcher *f)
 {
     ASSERT(replica->fetch.fetcher == NULL);
     replica->fetch.fetcher = f;
+    recall_forgotten(f, replica);
     list_push_back(&f->replicas, &replica->fetch.in_fetcher);
     f->counts[REPLICA_FETCH_NONE]++;
 }
