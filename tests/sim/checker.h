@@ -65,9 +65,9 @@ struct checker {
     uint64_t *image_hashes; /* by index; 0: not seen */
     int64_t image_count;
     uint64_t elections, leader_changes, isr_shrinks, isr_grows; /* for VACUOUS and the summary */
-    const struct image *newest; /* of the controllers that run, or NULL */
-    int64_t truth_index;        /* of the newest that ever was: what is committed */
-    struct checker_view current; /* during a check */
+    const struct image *newest;                                 /* of the controllers that run, or NULL */
+    int64_t truth_index;                                        /* of the newest that ever was: what is committed */
+    struct checker_view current;                                /* during a check */
     uint32_t current_node;
 };
 

@@ -173,7 +173,13 @@ static void look_at_replica(struct checker *checker, uint32_t partition, const s
                                         .log_end = info->log_end,
                                         .durable_end = info->durable_end,
                                         .high_watermark = info->high_watermark};
+    /* In one turn a leader can move its watermark, answer, and lose its office. */
+    if (before.is_seen && before.role == PARTITION_LEADER && info->high_watermark > p->watermark) p->watermark = info->high_watermark;
     if (info->role == PARTITION_LEADER) check_leader(checker, partition, &before, replica, info);
+    if (info->high_watermark > p->watermark) {
+        verdict_fail(checker->verdict, "Q-HW", "partition %u: node %u has the high watermark %lld; no leader had one above %lld", partition,
+                     checker->current_node, (long long)info->high_watermark, (long long)p->watermark);
+    }
     const struct image_partition *state = committed_state(checker, partition);
     if (state) check_candidates(checker, partition, state);
 }

@@ -137,7 +137,8 @@ static void on_created(struct client_call *call, enum err err, const void *messa
     const struct create_topics_response *response = message;
     bool is_there = err == ERR_OK && response->topics_count == 1 &&
                     (response->topics[0].error_code == KAFKA_NONE || response->topics[0].error_code == KAFKA_TOPIC_ALREADY_EXISTS);
-    if (is_there) client->topics_created++;
+    if (is_there)
+        client->topics_created++;
     else
         log_line(env_logger(client->env), LOG_DEBUG, "client", "creating %s: %s", client->workload->topics[client->topics_created].name,
                  err ? err_text(err) : kafka_error_name(response->topics[0].error_code));

@@ -202,9 +202,8 @@ void cluster_view(struct cluster_node *node, struct checker_view *view, struct r
 static bool is_whole(const struct cluster *cluster, const struct image *image)
 {
     uint32_t active = 0, topics = 0;
-    MAP_FOR_EACH(&image->brokers, struct image_broker, broker) active += image_broker_is_active(broker);
-    MAP_FOR_EACH(&image->topics, struct image_topic, topic)
-    {
+    MAP_FOR_EACH (&image->brokers, struct image_broker, broker) active += image_broker_is_active(broker);
+    MAP_FOR_EACH (&image->topics, struct image_topic, topic) {
         topics++;
         for (int32_t i = 0; i < topic->partition_count; i++) {
             const struct image_partition *partition = &topic->partitions[i];

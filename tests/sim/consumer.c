@@ -151,8 +151,11 @@ static void on_fetched(struct client_call *call, enum err err, const void *messa
                      consumer->partition, (long long)consumer->offset);
         return;
     }
-    log_line(env_logger(client->env), LOG_DEBUG, "consumer", "partition %u offset %lld: %s", consumer->partition, (long long)consumer->offset,
-             answer ? kafka_error_name(answer->error_code) : err ? err_text(err) : "no answer");
+    log_line(env_logger(client->env), LOG_DEBUG, "consumer", "partition %u offset %lld: %s", consumer->partition,
+             (long long)consumer->offset,
+             answer ? kafka_error_name(answer->error_code)
+             : err  ? err_text(err)
+                    : "no answer");
     client_refresh(client);
     schedule(consumer, BACKOFF_US);
 }

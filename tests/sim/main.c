@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define JOBS_MAX 64
+#define JOBS_MAX     64
 #define REPEAT_EVERY 100
 
 static struct {
@@ -68,8 +68,8 @@ static void print_details(uint64_t seed, const struct report *report)
     }
     printf("# seed %" PRIu64 ": %s, %" PRIu64 " events, %lld virtual ms, hash %016" PRIx64 ", %" PRIu64 " acked, %" PRIu64 " read, %" PRIu64
            " elections, %" PRIu64 " leaders;",
-           seed, outcome_name(result->outcome), result->events, (long long)result->virtual_us / SIM_MS, result->hash, result->acked, result->read,
-           result->elections, result->leader_changes);
+           seed, outcome_name(result->outcome), result->events, (long long)result->virtual_us / SIM_MS, result->hash, result->acked,
+           result->read, result->elections, result->leader_changes);
     for (int fault = 0; fault < FAULT_COUNT; fault++) {
         if (result->faults[fault]) printf(" %s %" PRIu64, fault_name((enum fault)fault), result->faults[fault]);
     }
@@ -82,7 +82,8 @@ static void print_failure(uint64_t seed, const struct report *report)
 {
     const char *id = report->result.verdict.id;
     print_details(seed, report);
-    printf("not ok - seed %" PRIu64 ": %s%s%s\n", seed, report->is_done ? outcome_name(report->result.outcome) : "died", id ? " " : "", id ? id : "");
+    printf("not ok - seed %" PRIu64 ": %s%s%s\n", seed, report->is_done ? outcome_name(report->result.outcome) : "died", id ? " " : "",
+           id ? id : "");
 }
 
 /* ---- many seeds ---------------------------------------------------------------------------------------------------- */
@@ -150,12 +151,14 @@ static int check(struct report *reports)
         events += result->events;
         virtual_us += result->virtual_us;
     }
-    printf("# %" PRIu64 " clusters, %lld virtual minutes, %" PRIu64 " events, %" PRIu64 " records acknowledged, %" PRIu64 " vacuous\n", count,
-           (long long)virtual_us / SIM_SECOND / 60, events, acked, vacuous);
+    printf("# %" PRIu64 " clusters, %lld virtual minutes, %" PRIu64 " events, %" PRIu64 " records acknowledged, %" PRIu64 " vacuous\n",
+           count, (long long)virtual_us / SIM_SECOND / 60, events, acked, vacuous);
     /* A seed that shows nothing is no failure, many of them are. */
     bool is_ok = failures == 0 && vacuous * 10 <= count;
-    if (is_ok) printf("ok - %" PRIu64 " seeds from %" PRIu64 "\n", count, options.seed);
-    else if (failures == 0) printf("not ok - %" PRIu64 " of %" PRIu64 " seeds show nothing\n", vacuous, count);
+    if (is_ok)
+        printf("ok - %" PRIu64 " seeds from %" PRIu64 "\n", count, options.seed);
+    else if (failures == 0)
+        printf("not ok - %" PRIu64 " of %" PRIu64 " seeds show nothing\n", vacuous, count);
     return is_ok ? 0 : 1;
 }
 
@@ -176,14 +179,22 @@ static bool parse(int argc, char **argv)
     options.jobs = cpus > 0 ? (uint64_t)cpus : 1;
     for (int i = 1; i < argc; i++) {
         const char *value = NULL;
-        if (is_option(argv[i], "--seed", argv[i + 1], &value)) options.seed = strtoull(value, NULL, 10);
-        else if (is_option(argv[i], "--runs", argv[i + 1], &value)) options.runs = strtoull(value, NULL, 10);
-        else if (is_option(argv[i], "--jobs", argv[i + 1], &value)) options.jobs = strtoull(value, NULL, 10);
-        else if (is_option(argv[i], "--nodes", argv[i + 1], &value)) options.nodes = (uint32_t)strtoul(value, NULL, 10);
-        else if (is_option(argv[i], "--mutant", argv[i + 1], &value)) options.mutant = value;
-        else if (strcmp(argv[i], "--calm") == 0) options.is_calm = true;
-        else if (strcmp(argv[i], "--verbose") == 0) options.is_verbose = true;
-        else return false;
+        if (is_option(argv[i], "--seed", argv[i + 1], &value))
+            options.seed = strtoull(value, NULL, 10);
+        else if (is_option(argv[i], "--runs", argv[i + 1], &value))
+            options.runs = strtoull(value, NULL, 10);
+        else if (is_option(argv[i], "--jobs", argv[i + 1], &value))
+            options.jobs = strtoull(value, NULL, 10);
+        else if (is_option(argv[i], "--nodes", argv[i + 1], &value))
+            options.nodes = (uint32_t)strtoul(value, NULL, 10);
+        else if (is_option(argv[i], "--mutant", argv[i + 1], &value))
+            options.mutant = value;
+        else if (strcmp(argv[i], "--calm") == 0)
+            options.is_calm = true;
+        else if (strcmp(argv[i], "--verbose") == 0)
+            options.is_verbose = true;
+        else
+            return false;
         i += value != NULL;
     }
     return options.nodes <= WORKLOAD_NODES_MAX && options.runs > 0 && options.jobs > 0 && options.jobs <= JOBS_MAX;
