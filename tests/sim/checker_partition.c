@@ -130,10 +130,13 @@ static void check_ends(struct checker *checker, uint32_t partition, const struct
                  (long long)info->durable_end, (long long)info->log_end);
 }
 
+/* A log that recovery found damaged is set aside; it owes nothing, for its node has left the sets before it came back. */
 static void check_restart(struct checker *checker, uint32_t partition, const struct checker_replica *before,
                           const struct replica_info *info)
 {
+    const struct image_partition *state = committed_state(checker, partition);
     if (before->is_seen || !before->is_known || info->log_end >= before->durable_end) return;
+    if (!state || !is_counted_on(state, checker->current_node)) return;
     verdict_fail(checker->verdict, "Q-DUR", "partition %u: node %u restarts with offsets below %lld; those below %lld were durable",
                  partition, checker->current_node, (long long)info->log_end, (long long)before->durable_end);
 }
