@@ -308,8 +308,8 @@ static void check_segments(const struct plog *log)
 
 void plog_invariants(const struct plog *log)
 {
-    /* One that failed stopped in the middle of something; it is only waited for. */
-    if (log->is_failed) return;
+    /* One that failed stopped in the middle of something, one that is deleted loses its parts; both are only waited for. */
+    if (log->is_failed || log->is_deleted) return;
     const struct segment *active = plog_active(log);
     ASSERT(log->segment_count > 0);
     ASSERT(!active->is_closed && active->is_index_loaded);

@@ -156,16 +156,31 @@ enum err plog_set_aside(struct env *env, const char *log_dir, const char *name)
     return err;
 }
 
-static void on_deletion_committed(struct env_op *op, enum err err, int64_t now_us)
+static void end_deletion(struct plog *log, enum err err, int64_t now_us)
 {
-    struct plog *log = CONTAINER_OF(op, struct plog, deletion_op);
     struct plog_op *done = log->deletion_done;
-    if (!err) err = log->deletion_err;
-    /* What stays behind a failure here is found by its name at the next start. */
-    if (!err && log->has_directory && remove_tree(log->shared->env, log->directory))
-        log_line(env_logger(log->shared->env), LOG_WARN, "log", "%s: not removed", log->directory);
     done->done(done, err, now_us);
     plog_unref(log);
+}
+
+/* The rename is durable. Removing a large file takes a while: one segment a turn. What stays behind a failure is found by its
+ * name at the next start. */
+static void on_deletion_step(struct env_op *op, enum err err, int64_t now_us)
+{
+    struct plog *log = CONTAINER_OF(op, struct plog, deletion_op);
+    if (!err) err = log->deletion_err;
+    if (err || !log->has_directory) {
+        end_deletion(log, err, now_us);
+        return;
+    }
+    if (log->segment_count > 0) {
+        struct segment *segment = log->segments[--log->segment_count];
+        log->deletion_err = plog_unlink_segment(log, segment->base_offset);
+        segment_destroy(segment);
+        env_commit(log->shared->env, &log->deletion_op, NULL, 0, NULL, 0);
+        return;
+    }
+    end_deletion(log, remove_tree(log->shared->env, log->directory), now_us);
 }
 
 static enum err rename_away(struct plog *log)
@@ -190,7 +205,7 @@ void plog_delete(struct plog *log, struct plog_op *op)
     log->is_deleted = true;
     log->epochs_file.is_cancelled = true;
     log->deletion_done = op;
-    log->deletion_op.done = on_deletion_committed;
+    log->deletion_op.done = on_deletion_step;
     tail_truncate(&log->tail, INT64_MIN);
     log->deletion_err = log->has_directory ? rename_away(log) : ERR_OK;
     env_commit(log->shared->env, &log->deletion_op, NULL, 0, &log_dir, 1);

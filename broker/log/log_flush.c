@@ -117,7 +117,7 @@ bool plog_flush_done(struct plog *log, const struct plog_flush *flush, enum err 
         plog_fail(log, err);
     else if (flush->generation != log->generation)
         take_back(log);
-    else if (!log->is_failed)
+    else if (!log->is_failed && !log->is_deleted)
         moved = count_flush(log, flush);
     file_set_clear(&log->flushing);
     log->is_flushing = false;

@@ -72,7 +72,7 @@ struct plog {
     struct env_op truncation_op;
     struct env_file *truncation_copy; /* replaces the last segment's file, of which readers hold ranges above the cut */
     struct plog_op *deletion_done;
-    enum err deletion_err; /* of the rename */
+    enum err deletion_err;
     struct env_op deletion_op;
 };
 
@@ -112,6 +112,8 @@ void plog_note_snapshot(struct plog *log, int64_t offset);
 
 void plog_queue_removal(struct plog *log, struct segment *segment, bool is_renamed);
 void plog_run_removals(struct plog *log);
+/* The segment's files, now and not yet durably. */
+NODISCARD enum err plog_unlink_segment(struct plog *log, int64_t base_offset);
 
 /* ---- log_flush.c --------------------------------------------------------------------------------------------------- */
 

@@ -190,14 +190,8 @@ static enum err unlink_named(struct plog *log, const char *name)
 /* The segment at `at` leaves the log, its files first. */
 static enum err drop_segment(struct plog *log, uint32_t at)
 {
-    static const char *const suffixes[] = {"log", "index", "timeindex", "txnindex"};
     struct segment *segment = log->segments[at];
-    enum err err = ERR_OK;
-    for (size_t i = 0; !err && i < sizeof suffixes / sizeof suffixes[0]; i++) {
-        char name[64];
-        (void)snprintf(name, sizeof name, "%020lld.%s", (long long)segment->base_offset, suffixes[i]);
-        err = unlink_named(log, name);
-    }
+    enum err err = plog_unlink_segment(log, segment->base_offset);
     segment_destroy(segment);
     log->segment_count--;
     memmove(log->segments + at, log->segments + at + 1, (log->segment_count - at) * sizeof(struct segment *));

@@ -59,6 +59,8 @@ static enum err each_suffix(struct plog *log, int64_t base_offset, enum err (*ac
     return err;
 }
 
+enum err plog_unlink_segment(struct plog *log, int64_t base_offset) { return each_suffix(log, base_offset, unlink_file); }
+
 void plog_queue_removal(struct plog *log, struct segment *segment, bool is_renamed)
 {
     struct removal *removal = mem_alloc(sizeof *removal);

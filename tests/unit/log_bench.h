@@ -87,6 +87,7 @@ struct bench {
     struct env *env;
     struct plog_shared shared;
     struct plog *log;
+    struct plog *doomed; /* being deleted */
     struct plog_config config;
     struct model model;
     bool has_shared;
@@ -107,7 +108,8 @@ static inline void bench_on_destroy(void *user, struct sim_node *node)
     struct bench *bench = user;
     (void)node;
     if (bench->log) plog_abandon(bench->log);
-    bench->log = NULL;
+    if (bench->doomed) plog_abandon(bench->doomed);
+    bench->log = bench->doomed = NULL;
     if (bench->has_shared) plog_shared_deinit(&bench->shared);
     bench->has_shared = false;
 }
@@ -156,6 +158,7 @@ struct bench_op {
     struct plog_disk_read disk_read;
     bool is_done;
     enum err err;
+    struct plog **gone; /* set to NULL when it is done */
 };
 static inline void bench_on_op(struct plog_op *op, enum err err, int64_t now_us)
 {
@@ -163,6 +166,7 @@ static inline void bench_on_op(struct plog_op *op, enum err err, int64_t now_us)
     (void)now_us;
     wait->is_done = true;
     wait->err = err;
+    if (wait->gone) *wait->gone = NULL;
 }
 static inline void bench_on_commit(struct env_op *op, enum err err, int64_t now_us)
 {

@@ -385,6 +385,73 @@ START_TEST(a_crash_at_every_file_operation_loses_nothing_that_was_flushed)
 }
 END_TEST
 
+/* ---- deletion ------------------------------------------------------------------------------------------------------ */
+
+/* A topic is deleted and made again under the same name; the new log writes other records. */
+static void delete_and_create(struct script *script)
+{
+    struct bench *bench = &script->bench;
+    struct bench_op wait = BENCH_OP;
+    append(script, 8, 3, 200);
+    flush(script);
+    if (is_dead(script)) return;
+    for (size_t i = 0; i < bench->model.count; i++) model_push(&script->before, buf_slice(bench->model.batches[i].bytes));
+    model_clear(&bench->model, 0);
+    bench->doomed = bench->log;
+    wait.gone = &bench->doomed;
+    plog_delete(bench->log, &wait.op);
+    bench->log = plog_create(&bench->shared, BENCH_DIR, "topic", 0, (struct uuid){{99}}, &bench->config);
+    script->safe_end = 0;
+    script->epoch = 50;
+    memset(script->sequence, 0, sizeof script->sequence);
+    append(script, 7, 2, 300);
+    if (!is_dead(script)) flush(script);
+    if (!is_dead(script)) (void)bench_wait(bench, &wait);
+}
+
+/* What has the new id is the new log, what has the old id the old one; what has none the broker sets aside. */
+static void check_identity(struct script *script)
+{
+    struct bench *bench = &script->bench;
+    struct plog_recovery report;
+    enum err err = bench_open(bench, &(struct plog_claims){.cut_damage = true}, &report);
+    ck_assert(err == ERR_OK || err == ERR_NOT_FOUND);
+    if (err) return;
+    struct uuid id = plog_topic_id(bench->log);
+    if (uuid_equal(id, (struct uuid){{99}})) {
+        ck_assert(is_beginning_of(bench, &bench->model));
+        ck_assert_int_ge(plog_end(bench->log), script->safe_end);
+    } else if (uuid_equal(id, BENCH_TOPIC_ID)) {
+        ck_assert_int_eq(script->safe_end == 0 || script->epoch < 50, 1);
+        ck_assert(is_beginning_of(bench, script->epoch < 50 ? &bench->model : &script->before));
+    } else {
+        ck_assert(uuid_is_zero(id));
+        ck_assert_int_eq(script->safe_end, 0);
+    }
+}
+
+START_TEST(d_resurrect_a_crash_never_mixes_two_topics)
+{
+    struct script script;
+    script_begin(&script, 1);
+    delete_and_create(&script);
+    uint64_t first = script.first_operation, last = sim_disk_operations(script.bench.node);
+    script_end(&script);
+    for (uint64_t at = first; at <= last; at++) {
+        script_begin(&script, at);
+        script.crash_at = at;
+        sim_disk_set_outcome(script.bench.node, (enum sim_disk_outcome)_i);
+        sim_disk_crash_at(script.bench.node, at);
+        delete_and_create(&script);
+        ck_assert(is_dead(&script));
+        sim_disk_crash_at(script.bench.node, 0);
+        bench_start(&script.bench);
+        check_identity(&script);
+        script_end(&script);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("log_recovery");
@@ -392,6 +459,7 @@ int main(void)
     suite_add_tcase(suite, tcase);
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, a_crash_at_every_file_operation_loses_nothing_that_was_flushed, 0, SIM_DISK_OUTCOME_COUNT);
+    tcase_add_loop_test(tcase, d_resurrect_a_crash_never_mixes_two_topics, 0, SIM_DISK_OUTCOME_COUNT);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
