@@ -136,6 +136,7 @@ static inline struct fixture *fixture_create(const char *settings)
 static inline void fixture_end(struct fixture *f)
 {
     if (f->channel) channel_close(f->channel);
+    sim_run_for(f->sim, SIM_SECOND); /* what is under way ends, and gives its memory back */
     buf_unref(f->frame);
     arena_deinit(&f->arena);
     sim_destroy(f->sim);

@@ -562,6 +562,40 @@ START_TEST(topic_partitions_come_in_pages)
 }
 END_TEST
 
+/* Valid requests with random contents, and the same with a byte changed: each is answered so that the answer can be read, or its
+ * connection is closed, and the node goes on. */
+START_TEST(random_requests_do_no_harm)
+{
+    struct fixture *f = fixture_create("");
+    struct prng prng;
+    prng_init(&prng, (uint64_t)_i);
+    ck_assert_int_eq(fixture_create_topic(f, "events", 3), 0);
+    for (int round = 0; round < 300; round++) {
+        const struct handler *handler = &handlers[prng_below(&prng, handler_count)];
+        int16_t version = (int16_t)prng_range(&prng, handler->version_min, handler->version_max);
+        struct arena arena;
+        struct writer w;
+        arena_init(&arena, 1 << 20);
+        writer_init(&w, 256);
+        void *request = arena_alloc(&arena, codec_struct_size(api_request(handler->api_key)));
+        codec_randomize(api_request(handler->api_key), version, &prng, &arena, request);
+        ck_assert_int_eq(codec_encode(api_request(handler->api_key), version, request, &w), ERR_OK);
+        arena_deinit(&arena);
+        struct buf *body = writer_take(&w);
+        if (body->size > 0 && prng_chance(&prng, 1, 2)) body->data[prng_below(&prng, body->size)] ^= (uint8_t)(1 << prng_below(&prng, 8));
+        fixture_send_raw(f, handler->api_key, version, api_request_header_version(handler->api_key, version) == 2, body);
+        (void)sim_wait(f->sim, fixture_has_answer, f, 100 * SIM_MS);
+        if (f->is_answered && f->err == ERR_OK) continue;
+        /* Closed, a produce without answer, or one that waits for long. */
+        sim_run_for(f->sim, SIM_MS);
+        if (f->channel) channel_close(f->channel);
+        fixture_connect(f);
+    }
+    ck_assert_ptr_nonnull(fixture_ask(f, API_API_VERSIONS, 4, &client_software));
+    fixture_end(f);
+}
+END_TEST
+
 START_TEST(topic_names_are_kafkas)
 {
     char longest[251];
@@ -599,6 +633,7 @@ int main(void)
     tcase_add_test(tcase, settings_are_changed_and_wrong_ones_refused);
     tcase_add_test(tcase, the_cluster_and_its_quorum_are_described_at_every_version);
     tcase_add_test(tcase, topic_partitions_come_in_pages);
+    tcase_add_loop_test(tcase, random_requests_do_no_harm, 1, 17);
     tcase_add_test(tcase, topic_names_are_kafkas);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
