@@ -99,6 +99,7 @@ void sim_wake_idle_envs(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->node_count; i++) {
         sim_node_reap(sim->nodes[i]);
+        if (sim->nodes[i]->is_paused) continue; /* its turn would do nothing, for ever */
         LIST_FOR_EACH (&sim->nodes[i]->envs, link) {
             struct sim_env *env = CONTAINER_OF(link, struct sim_env, node_link);
             if (!list_is_empty(&env->env.turn_ends) || !list_is_empty(&env->unsent)) wake(env);

@@ -529,6 +529,119 @@ START_TEST(a_replay_voter_that_was_away_catches_up_from_a_snapshot)
 }
 END_TEST
 
+/* ---- faults from a seed ---------------------------------------------------------------------------------------------- */
+
+/* A client that asks whoever it thinks leads, and forgets. */
+struct chaos_client {
+    struct channel_call call;
+    struct channel *channel;
+    struct cluster *cluster;
+};
+
+static void on_chaos_closed(void *user, struct channel *channel, enum err err, int64_t now_us)
+{
+    struct chaos_client *client = user;
+    (void)channel, (void)err, (void)now_us;
+    client->channel = NULL;
+}
+
+static void on_chaos_answer(struct channel_call *channel_call, enum err err, struct buf *frame, struct slice body, int64_t now_us)
+{
+    (void)channel_call, (void)err, (void)frame, (void)body, (void)now_us;
+}
+
+static void start_client(void *user, struct sim_node *host) { (void)user, (void)host; }
+static void destroy_client(void *user, struct sim_node *host)
+{
+    struct chaos_client *client = user;
+    (void)host;
+    if (client->channel) channel_close(client->channel);
+    client->channel = NULL;
+}
+
+static void chaos_request(struct chaos_client *client, struct env *env, struct prng *prng, uint32_t n)
+{
+    char name[16], host[16];
+    snprintf(name, sizeof name, "t%u", n % 15);
+    struct writer body;
+    writer_init(&body, 256);
+    bool is_delete = prng_chance(prng, 1, 3);
+    struct slice topic_name = slice_str(name);
+    struct create_topics_request_topics topic = {.name = topic_name, .num_partitions = 7, .replication_factor = 3};
+    struct create_topics_request create = {.topics = &topic, .topics_count = 1, .timeout_ms = 1000};
+    struct delete_topics_request delete = {.topic_names = &topic_name, .topic_names_count = 1, .timeout_ms = 1000};
+    int16_t key = is_delete ? API_DELETE_TOPICS : API_CREATE_TOPICS;
+    ck_assert_int_eq(codec_encode(api_request(key), 5, is_delete ? (void *)&delete : (void *)&create, &body), ERR_OK);
+    Skiff__Sender sender;
+    Skiff__ForwardRequest request;
+    skiff__sender__init(&sender);
+    skiff__forward_request__init(&request);
+    request.sender = &sender, request.api_key = key, request.api_version = 5, request.body = pb_lend_bytes(writer_slice(&body));
+    if (client->channel) channel_close(client->channel);
+    struct channel_handler handler = {.on_closed = on_chaos_closed, .user = client};
+    int32_t leader = leader_of(client->cluster);
+    snprintf(host, sizeof host, "node%d", leader >= 0 && prng_chance(prng, 3, 4) ? leader : (int32_t)prng_below(prng, 3));
+    client->channel = channel_open(env, host, CONTROLLER_PORT, "chaos", SIM_SECOND, 64 << 20, &handler);
+    client->call = (struct channel_call){.api_key = PRIVATE_API_FORWARD, .done = on_chaos_answer};
+    struct env_piece piece = env_piece_buf(pb_pack(&request.base));
+    channel_send(client->channel, &client->call, &piece, 1, 2 * SIM_SECOND);
+    writer_deinit(&body);
+}
+
+static void inject_fault(struct cluster *cluster, struct prng *prng)
+{
+    struct sim_node *node = cluster->hosts[prng_below(prng, 3)];
+    switch (prng_below(prng, 8)) {
+    case 0: sim_net_partition(cluster->sim, 1u << prng_below(prng, 3), 7); break;
+    case 1: sim_net_block(cluster->sim, node, cluster->hosts[prng_below(prng, 3)]); break;
+    case 2: sim_net_heal(cluster->sim); break;
+    case 3: sim_net_cut(cluster->sim, node, NULL); break;
+    case 4:
+        if (sim_node_is_running(node)) sim_node_crash(node, prng_chance(prng, 1, 2) ? SIM_CRASH_PROCESS : SIM_CRASH_POWER);
+        break;
+    case 5:
+        if (sim_node_is_running(node)) sim_node_pause(node);
+        break;
+    case 6:
+        if (sim_node_is_running(node)) sim_node_resume(node);
+        break;
+    default:
+        sim_net_heal(cluster->sim);
+        for (int32_t i = 0; i < 3; i++)
+            if (!is_running(cluster, i)) sim_node_start(cluster->hosts[i]);
+    }
+}
+
+static bool is_settled_and_equal(void *context) { return is_settled(context) && are_images_equal(context); }
+
+START_TEST(a_replay_faults_from_a_seed_leave_equal_images)
+{
+    struct cluster cluster;
+    start_cluster(&cluster, 3, (uint64_t)_i + 1000);
+    cluster.snapshot_log_bytes = 8000;
+    struct chaos_client client = {.cluster = &cluster};
+    struct sim_process process = {start_client, destroy_client, &client};
+    struct sim_node *client_host = sim_node_add(cluster.sim, "client", &process);
+    sim_node_start(client_host);
+    struct env *env = sim_env_create(client_host);
+    struct prng prng = sim_prng(cluster.sim, "chaos");
+    for (uint32_t step = 0; step < 300; step++) {
+        chaos_request(&client, env, &prng, step);
+        if (prng_chance(&prng, 1, 8)) inject_fault(&cluster, &prng);
+        sim_run_for(cluster.sim, prng_range(&prng, 1, 150) * SIM_MS);
+    }
+    sim_net_heal(cluster.sim);
+    for (int32_t i = 0; i < 3; i++) {
+        if (!is_running(&cluster, i))
+            sim_node_start(cluster.hosts[i]);
+        else
+            sim_node_resume(cluster.hosts[i]);
+    }
+    ck_assert_msg(sim_wait(cluster.sim, is_settled_and_equal, &cluster, 30 * SIM_SECOND), "seed %d", _i);
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
 START_TEST(silent_broker_is_fenced_after_its_session)
 {
     struct cluster cluster;
@@ -596,6 +709,7 @@ int main(void)
     tcase_add_loop_test(tests, b_epoch_quick_restart_replaces_the_dead_incarnation, 0, 10);
     tcase_add_loop_test(tests, b_epoch_restart_of_all_nodes_needs_no_timeout, 0, 10);
     tcase_add_loop_test(tests, a_replay_voter_that_was_away_catches_up_from_a_snapshot, 0, 5);
+    tcase_add_loop_test(tests, a_replay_faults_from_a_seed_leave_equal_images, 0, 600);
     tcase_add_test(tests, silent_broker_is_fenced_after_its_session);
     tcase_add_test(tests, paused_lone_node_does_not_fence_itself);
     tcase_add_loop_test(tests, controlled_shutdown_is_quick_and_moves_all, 0, 5);
