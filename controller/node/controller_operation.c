@@ -196,8 +196,8 @@ void operations_on_committed(struct controller_node *node, int64_t index, int64_
     LIST_FOR_EACH (&node->proposed, each) {
         struct operation *operation = CONTAINER_OF(each, struct operation, node);
         if (operation->index != index) continue;
-        /* Within an office nothing that was proposed is overwritten. */
-        ASSERT(operation->term == term);
+        /* Overwritten by another leader: Raft is about to say that this office is over. */
+        if (operation->term != term) break;
         if (operation->batch_next < operation->batch_count)
             propose(operation);
         else

@@ -709,7 +709,7 @@ int main(void)
     tcase_add_loop_test(tests, b_epoch_quick_restart_replaces_the_dead_incarnation, 0, 10);
     tcase_add_loop_test(tests, b_epoch_restart_of_all_nodes_needs_no_timeout, 0, 10);
     tcase_add_loop_test(tests, a_replay_voter_that_was_away_catches_up_from_a_snapshot, 0, 5);
-    tcase_add_loop_test(tests, a_replay_faults_from_a_seed_leave_equal_images, 0, 600);
+    tcase_add_loop_test(tests, a_replay_faults_from_a_seed_leave_equal_images, 0, 30);
     tcase_add_test(tests, silent_broker_is_fenced_after_its_session);
     tcase_add_test(tests, paused_lone_node_does_not_fence_itself);
     tcase_add_loop_test(tests, controlled_shutdown_is_quick_and_moves_all, 0, 5);
