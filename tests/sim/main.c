@@ -1,8 +1,9 @@
 /* sim: runs simulated clusters, seed after seed, and reports in TAP.
  *
- *   sim [--seed N] [--runs N] [--jobs N] [--nodes 3|5] [--calm] [--mutant NAME] [--verbose]
+ *   sim [--seed N] [--runs N] [--jobs N] [--seconds N] [--nodes 3|5] [--calm] [--mutant NAME] [--verbose]
  *
- * Without arguments: 200 seeds from 1 ($SIM_SEEDS in the environment: another number). Without --nodes every third run has five
+ * Without arguments: 200 seeds from 1 ($SIM_SEEDS in the environment: another number). With --seconds no seed begins after that
+ * time; $TEST_TIMEOUT, the runner's limit, sets it to three quarters of it. Without --nodes every third run has five
  * nodes. Every seed runs in a process of its own, so that an assertion in one hides no other. Every hundredth seed is run twice: the
  * hashes must be equal. With --mutant (a build with planted bugs: make check-mutants) some seed must fail.
  *
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define JOBS_MAX     64
@@ -22,7 +24,8 @@
 
 static struct {
     uint64_t seed, runs, jobs;
-    uint32_t nodes; /* 0: by the seed */
+    uint64_t seconds; /* 0: no limit */
+    uint32_t nodes;   /* 0: by the seed */
     bool is_calm, is_verbose;
     const char *mutant;
 } options = {.seed = 1, .runs = 200};
@@ -99,11 +102,14 @@ static void begin_seed(uint64_t seed, struct report *report)
     if (child < 0) perror("sim: fork");
 }
 
+static bool is_late(time_t began) { return options.seconds > 0 && (uint64_t)(time(NULL) - began) >= options.seconds; }
+
 /* Runs them all, or until one fails when `stops`; the number that was run. */
 static uint64_t run_seeds(struct report *reports, bool stops)
 {
     uint64_t begun = 0, running = 0;
     bool is_over = false;
+    const time_t began = time(NULL);
     while (running > 0 || (begun < options.runs && !is_over)) {
         if (begun < options.runs && running < options.jobs && !is_over) {
             begin_seed(options.seed + begun, &reports[begun]);
@@ -113,6 +119,7 @@ static uint64_t run_seeds(struct report *reports, bool stops)
         }
         if (wait(NULL) < 0) break;
         running--;
+        is_over |= is_late(began);
         for (uint64_t i = 0; stops && running == 0 && i < begun; i++) is_over |= has_failed(&reports[i]);
     }
     return begun;
@@ -173,9 +180,10 @@ static bool is_option(const char *argument, const char *name, char *value, const
 
 static bool parse(int argc, char **argv)
 {
-    const char *seeds = getenv("SIM_SEEDS");
+    const char *seeds = getenv("SIM_SEEDS"), *limit = getenv("TEST_TIMEOUT");
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     if (seeds && *seeds) options.runs = strtoull(seeds, NULL, 10);
+    if (limit && *limit) options.seconds = strtoull(limit, NULL, 10) * 3 / 4;
     options.jobs = cpus > 0 ? (uint64_t)cpus : 1;
     for (int i = 1; i < argc; i++) {
         const char *value = NULL;
@@ -185,6 +193,8 @@ static bool parse(int argc, char **argv)
             options.runs = strtoull(value, NULL, 10);
         else if (is_option(argv[i], "--jobs", argv[i + 1], &value))
             options.jobs = strtoull(value, NULL, 10);
+        else if (is_option(argv[i], "--seconds", argv[i + 1], &value))
+            options.seconds = strtoull(value, NULL, 10);
         else if (is_option(argv[i], "--nodes", argv[i + 1], &value))
             options.nodes = (uint32_t)strtoul(value, NULL, 10);
         else if (is_option(argv[i], "--mutant", argv[i + 1], &value))
@@ -203,7 +213,7 @@ static bool parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     if (!parse(argc, argv)) {
-        fprintf(stderr, "usage: sim [--seed N] [--runs N] [--jobs N] [--nodes 3|5] [--calm] [--mutant NAME] [--verbose]\n");
+        fprintf(stderr, "usage: sim [--seed N] [--runs N] [--jobs N] [--seconds N] [--nodes 3|5] [--calm] [--mutant NAME] [--verbose]\n");
         return 2;
     }
 #ifndef SKIFF_MUTANTS
