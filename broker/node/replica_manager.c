@@ -236,10 +236,14 @@ static void free_replica(struct replica *replica)
 
 static void delete_replica(struct replica *replica)
 {
+    struct replica_manager *m = replica->manager;
     retire(replica, PARTITION_REMOVED);
     replica->dir->log_count--;
     replica_delete_log(replica);
     free_replica(replica);
+    /* The checkpoints know logs by name: what they say of this one must not be read as a claim on the next of that name, whose
+     * end would be found below the old high watermark. */
+    env_timer_set(m->env, &m->checkpoint, env_now_us(m->env));
 }
 
 /* ---- metadata ---- */
