@@ -75,6 +75,7 @@ struct alter_partition {
     int32_t isr[REPLICAS_MAX];
     size_t isr_count;
     void (*done)(struct alter_partition *item, int64_t now_us);
+    void *user;
     bool is_sent;
 };
 /* One request is under way at a time; all that is queued meanwhile goes in the next. */

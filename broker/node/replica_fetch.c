@@ -220,8 +220,8 @@ static enum finding read_records(struct replica_fetch *request, struct replica *
     enum finding nothing = is_news(draft->entry, &draft->result) ? FINDING_NEWS : FINDING_NOTHING;
     if (read.limit <= read.offset) return nothing;
     bool is_first = *left == request->max_bytes;
-    if (*left <= 0) return FINDING_LATER;
-    read.bytes_max = (int32_t)min_i64(read.bytes_max, *left);
+    if (*left <= 0 && !is_first) return FINDING_LATER;
+    read.bytes_max = (int32_t)max_i64(min_i64(read.bytes_max, *left), 0);
     read.is_first_whole = is_first;
     enum err err = plog_read(replica->log, &read);
     if (err == ERR_AGAIN) {
@@ -247,7 +247,7 @@ static void draft_entry(struct replica_fetch *request, struct draft *draft, int6
 /* Fills drafts for all dirty entries; true when one of them is worth an answer. */
 static bool draft_all(struct replica_fetch *request, struct draft *drafts)
 {
-    int64_t left = request->max_bytes;
+    int64_t left = request->max_bytes; /* the first batch goes out whatever it says (KIP-74) */
     size_t i = 0;
     bool has_given = false;
     LIST_FOR_EACH (&request->session->dirty, node) {

@@ -75,8 +75,7 @@ struct replica {
     struct replica_flush *flush; /* under way */
     struct replica_truncation *truncation;
 
-    struct alter_partition alter;
-    bool is_altering;
+    struct alter_partition *alter; /* a proposal under way, or NULL */
     struct replica_fetch_view fetch;
 };
 

@@ -57,11 +57,11 @@ int64_t replica_visible_end(const struct replica *replica, bool is_read_committe
 
 /* ---- effects of a step ---- */
 
-static isr_set isr_of_answer(const struct replica *replica)
+static isr_set isr_of_answer(const struct replica *replica, const struct alter_partition *item)
 {
     isr_set isr = 0;
-    for (size_t i = 0; i < replica->alter.isr_count; i++) {
-        int32_t at = partition_find(&replica->partition, replica->alter.isr[i]);
+    for (size_t i = 0; i < item->isr_count; i++) {
+        int32_t at = partition_find(&replica->partition, item->isr[i]);
         if (at >= 0) isr |= isr_of((size_t)at);
     }
     return isr;
@@ -69,41 +69,46 @@ static isr_set isr_of_answer(const struct replica *replica)
 
 static void on_isr_answer(struct alter_partition *item, int64_t now_us)
 {
-    struct replica *replica = CONTAINER_OF(item, struct replica, alter);
-    replica->is_altering = false;
+    struct replica *replica = item->user;
     struct partition_event event = {
         .type = PARTITION_ISR_ANSWERED,
         .now_us = now_us,
         .isr_answered = {.proposal = item->proposal,
                          .error = item->error,
-                         .isr = isr_of_answer(replica),
+                         .isr = isr_of_answer(replica, item),
                          .leader_epoch = item->leader_epoch,
                          .partition_epoch = item->partition_epoch},
     };
+    replica->alter = NULL;
+    mem_free(item);
     replica_feed(replica, &event);
 }
 
 static void cancel_proposal(struct replica *replica)
 {
-    if (!replica->is_altering) return;
-    controller_channel_cancel_alter(replica->manager->channel, &replica->alter);
-    replica->is_altering = false;
+    if (!replica->alter) return;
+    controller_channel_cancel_alter(replica->manager->channel, replica->alter);
+    mem_free(replica->alter);
+    replica->alter = NULL;
 }
 
 static void send_proposal(struct replica *replica, const struct isr_proposal *proposal)
 {
     struct replica_manager *m = replica->manager;
     cancel_proposal(replica); /* metadata has overtaken it */
-    struct alter_partition *item = &replica->alter;
-    *item = (struct alter_partition){
-        .topic_id = replica->target.topic_id, .partition = replica->target.partition, .proposal = *proposal, .done = on_isr_answer};
+    struct alter_partition *item = mem_alloc(sizeof *item);
+    item->topic_id = replica->target.topic_id;
+    item->partition = replica->target.partition;
+    item->proposal = *proposal;
+    item->done = on_isr_answer;
+    item->user = replica;
     const struct partition *p = &replica->partition;
     for (size_t i = 0; i < p->replica_count; i++) {
         if (!isr_has(proposal->isr, i)) continue;
         int64_t epoch = i == p->local ? m->broker_epoch : p->replicas[i].broker_epoch;
         item->members[item->member_count++] = (struct alter_partition_member){p->replicas[i].id, epoch};
     }
-    replica->is_altering = true;
+    replica->alter = item;
     controller_channel_alter_partition(m->channel, item);
 }
 
