@@ -400,8 +400,7 @@ static void on_checkpoint(struct env_timer *timer, int64_t now_us)
 {
     (void)now_us;
     struct replica_manager *m = CONTAINER_OF(timer, struct replica_manager, checkpoint);
-    /* Checkpoints of what is attached: before the start they would forget the logs that wait for it. */
-    if (m->is_started) replica_write_checkpoints(m);
+    replica_write_checkpoints(m);
     replica_write_epochs(m);
     set_timer(m, timer, m->options.checkpoint_interval_ms);
 }
@@ -515,8 +514,7 @@ static void stop_timers(struct replica_manager *m)
 
 static bool close_dir(struct replica_manager *m, struct log_dir *dir)
 {
-    /* Before the start the logs are still orphans: neither the checkpoints nor the mark may speak for them. */
-    bool is_clean = dir->is_online && m->is_started;
+    bool is_clean = dir->is_online;
     LIST_FOR_EACH (&m->all, node) {
         struct replica *replica = CONTAINER_OF(node, struct replica, in_manager);
         if (is_clean && replica->dir == dir) is_clean = plog_close_clean(replica->log) == ERR_OK;
