@@ -193,12 +193,14 @@ static void send_waiting(struct raft_node *node)
 
 /* ---- what the owner sees --------------------------------------------------------------------------------------------- */
 
-static void tell_cluster(struct raft_node *node, const struct raft_status *status)
+static void tell_cluster(struct raft_node *node)
 {
     if (node->has_told_cluster || node->applied_index == 0) return;
+    struct raft_status status;
+    raft_status(node->raft, &status);
     node->has_told_cluster = true;
     if (node->callbacks.cluster)
-        node->callbacks.cluster(node->callbacks.user, status->cluster_id, node->identity.directory_id, env_now_us(node->env));
+        node->callbacks.cluster(node->callbacks.user, status.cluster_id, node->identity.directory_id, env_now_us(node->env));
 }
 
 static void tell_leader(struct raft_node *node)
@@ -238,8 +240,9 @@ static void take_snapshot(struct raft_node *node)
 {
     struct raft_snapshot snapshot;
     struct raft_status status;
-    raft_status(node->raft, &status);
     int64_t enough = node->config.snapshot_log_bytes;
+    if (node->bytes_since_snapshot < enough) return;
+    raft_status(node->raft, &status);
     if (enough < SNAPSHOT_FACTOR * status.snapshot.size) enough = SNAPSHOT_FACTOR * status.snapshot.size;
     if (node->bytes_since_snapshot < enough || node->applied_index <= status.snapshot.index) return;
     raft_describe_snapshot(node->raft, node->applied_index, &snapshot);
@@ -281,17 +284,16 @@ static void apply(struct raft_node *node)
 {
     if (node->is_applying) return;
     node->is_applying = true;
-    struct raft_status status;
-    for (raft_status(node->raft, &status); !node->has_failed; raft_status(node->raft, &status)) {
+    while (!node->has_failed) {
         if (node->must_load)
             load_snapshot(node);
-        else if (node->applied_index < status.commit_index)
+        else if (node->applied_index < raft_commit_index(node->raft))
             apply_next(node);
         else
             break;
     }
     if (!node->has_failed) {
-        tell_cluster(node, &status);
+        tell_cluster(node);
         take_snapshot(node);
         tell_leader(node);
     }
@@ -592,19 +594,16 @@ enum err raft_node_propose(struct raft_node *node, struct buf *bytes, int64_t *i
 {
     if (node->has_failed || !node->is_started) return ERR_CLOSED;
     if (bytes->size > RAFT_ENTRY_BYTES_MAX) return ERR_LIMIT;
-    struct raft_status status;
-    raft_status(node->raft, &status);
-    if (status.role != RAFT_LEADER) return ERR_CLOSED;
-    if (status.last_index - status.commit_index >= UNCOMMITTED_MAX) return ERR_LIMIT;
+    if (!raft_is_leader(node->raft)) return ERR_CLOSED;
+    int64_t before = raft_last_index(node->raft);
+    if (before - raft_commit_index(node->raft) >= UNCOMMITTED_MAX) return ERR_LIMIT;
     struct raft_event event = make_event(node, RAFT_PROPOSE);
     event.entry = bytes;
     process(node, &event);
-    struct raft_status after;
-    raft_status(node->raft, &after);
-    if (after.last_index == status.last_index) return ERR_CLOSED; /* handing over */
+    if (raft_last_index(node->raft) == before) return ERR_CLOSED; /* handing over */
     node->has_proposed = true;
-    *index = after.last_index;
-    *term = after.term;
+    *index = before + 1;
+    *term = raft_term(node->raft);
     return ERR_OK;
 }
 

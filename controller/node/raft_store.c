@@ -11,8 +11,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define DIRECTORY_DEPTH_MAX 32
-
 /* What waits for the next commit, already put together: a truncation only of what is in the files, then entries. */
 struct pending {
     uint64_t write; /* the last one in here; 0: nothing is pending */
@@ -93,46 +91,17 @@ static void fail(struct raft_store *store, enum err err, const char *what, int64
     store->callbacks.failed(store->callbacks.user, err, what, now_us);
 }
 
-/* The directories whose entries must be durable. A new one may have new parents, so all of them are named, but for those that
- * may not be read: they are older than we are. */
-struct directory_list {
-    const char *paths[DIRECTORY_DEPTH_MAX];
-    size_t count;
-    char text[DIRECTORY_DEPTH_MAX * 64 + PATH_BYTES_MAX];
-    size_t used;
-};
-
-static void ignore_entry(void *context, const char *name, bool is_directory) { (void)context, (void)name, (void)is_directory; }
-
-static void list_with_parents(struct raft_store *store, struct directory_list *list)
-{
-    *list = (struct directory_list){.paths = {store->directory}, .count = 1};
-    for (size_t n = strlen(store->directory); n > 0 && list->count < DIRECTORY_DEPTH_MAX;) {
-        while (n > 0 && store->directory[n - 1] != '/') n--;
-        while (n > 1 && store->directory[n - 1] == '/') n--;
-        char *path = list->text + list->used;
-        if (list->used + n + 2 > sizeof list->text) return;
-        snprintf(path, n + 2, "%.*s", (int)(n ? n : 1), n ? store->directory : ".");
-        if (env_list(store->env, path, ignore_entry, NULL) == ERR_OK) {
-            list->paths[list->count++] = path;
-            list->used += strlen(path) + 1;
-        }
-        if (n == 1 && store->directory[0] == '/') return;
-    }
-}
-
 /* What was read may be in the page cache only: a process that was killed leaves it there, a power cut then takes it away. Before
  * any of it is called durable, it is made so. */
 enum err raft_store_settle(struct raft_store *store)
 {
-    struct directory_list list;
-    list_with_parents(store, &list);
+    const char *directory = store->directory;
     size_t count = 0;
     struct env_file **files = mem_calloc(store_log_segment_count(&store->log) + 2, sizeof(struct env_file *));
     files[count++] = store->state.file;
     if (store->snapshot.file) files[count++] = store->snapshot.file;
     LIST_FOR_EACH (&store->log.segments, node) files[count++] = CONTAINER_OF(node, struct log_segment, node)->file;
-    enum err err = env_commit_wait(store->env, files, count, list.paths, list.count);
+    enum err err = env_commit_wait(store->env, files, count, &directory, 1);
     mem_free(files);
     if (err != ERR_OK) {
         log_line(env_logger(store->env), LOG_ERROR, "raft", "cannot make %s durable: %s", store->directory, err_text(err));
@@ -330,11 +299,11 @@ void raft_store_flush(struct raft_store *store)
         fail(store, err, "writing the metadata log", env_now_us(store->env));
         return;
     }
-    struct directory_list list = {.paths = {store->directory}, .count = commit.has_names ? 1 : 0};
-    if (store->state.identity.is_new) list_with_parents(store, &list);
+    const char *directory = store->directory;
+    if (store->state.identity.is_new) commit.has_names = true;
     store->state.identity.is_new = false;
     begin_operation(store->commit, on_committed);
-    env_commit(store->env, &store->commit->op, commit.files, commit.count, list.paths, list.count);
+    env_commit(store->env, &store->commit->op, commit.files, commit.count, &directory, commit.has_names ? 1 : 0);
 }
 
 void raft_store_compact(struct raft_store *store, int64_t index) { store_log_compact(&store->log, index); }

@@ -34,7 +34,8 @@
  *     R4  a leader commits only up to an entry of its own term that a majority, itself included if so, has durably.
  *                                                                                                          (R-OLDTERM, R-HW)
  *     R5  no entry up to commit_index is ever removed, but by compaction below a durable snapshot.               (R-NOTRUNC)
- *     R6  who is not in the membership (node id and directory id) neither campaigns nor is counted.
+ *     R6  who is not in the membership (node id and directory id) neither campaigns nor is counted: a disk that was lost, and the
+ *         one that replaced it before the voters agreed to the replacement, have no say.
  *     R7  a restarted leader is a follower: the next term it leads is a later one.                               (R-ELEC)
  *     R8  0 <= match < next for each peer of a leader; match never beyond the leader's log.                      (R-MATCH)
  *     R9  at most one membership entry is not committed.                                                         (R-CONF)
@@ -72,6 +73,7 @@ int64_t raft_append(struct raft *raft, int64_t term, enum raft_entry_type type, 
         enum err err = raft_membership_decode(buf_slice(bytes), &cluster_id, &membership);
         ASSERT(err == ERR_OK); /* made here, or checked when it came in */
         raft_history_append(&raft->history, index, &membership);
+        raft->is_disowned = false;
     }
     if (raft->actions->persist.append_to < raft->actions->persist.append_from) raft->actions->persist.append_from = index;
     raft->actions->persist.append_to = index;
@@ -84,6 +86,7 @@ void raft_truncate(struct raft *raft, int64_t from)
     ASSERT(raft->role != RAFT_LEADER); /* R3 */
     (void)raft_write(raft);
     raft_log_truncate(&raft->log, from);
+    if (raft_history_last(&raft->history)->index >= from) raft->is_disowned = false;
     raft_history_truncate(&raft->history, from);
     ASSERT(raft->actions->persist.append_to < raft->actions->persist.append_from);
     raft->actions->persist.truncate_from = from;
@@ -198,7 +201,10 @@ int64_t raft_backoff(struct raft *raft, int64_t least_us, uint32_t attempts, int
 
 const struct raft_membership *raft_membership_now(const struct raft *raft) { return &raft_history_last(&raft->history)->membership; }
 
-bool raft_is_voter(const struct raft *raft) { return raft_membership_contains(raft_membership_now(raft), raft->config.self); }
+bool raft_is_voter(const struct raft *raft)
+{
+    return !raft->is_disowned && raft_membership_contains(raft_membership_now(raft), raft->config.self);
+}
 
 void raft_set_leader(struct raft *raft, struct raft_member leader)
 {
@@ -343,6 +349,19 @@ static void receive_of_term(struct raft *raft, const struct raft_message *messag
 
 static bool is_from_leader(enum raft_message_type type) { return type == RAFT_APPEND || type == RAFT_HEARTBEAT || type == RAFT_SNAPSHOT; }
 
+/* A leader counts another directory of this node id. In its log this one is nobody, whatever the own log hopes: follow as a learner, and
+ * the logs will meet. */
+static void hear_of_other_directory(struct raft *raft, const struct raft_message *message)
+{
+    bool is_leaders = is_from_leader(message->type) && message->to.id == raft->config.self.id && message->term >= raft->hard.term;
+    if (!is_leaders || raft->role == RAFT_LEADER) return;
+    if (raft->role != RAFT_LEARNER) {
+        raft->is_disowned = true;
+        raft_become_follower(raft, message->term, RAFT_NO_MEMBER);
+    }
+    raft_learner_hear(raft, message);
+}
+
 /* Tells a sender that is behind what the term is. A request of an old leader or candidate has no other effect. */
 static void refuse_old_term(struct raft *raft, const struct raft_message *message)
 {
@@ -360,7 +379,7 @@ static void receive(struct raft *raft, const struct raft_message *message)
     /* Of another cluster, for another disk, or from one that was never born: void. */
     if (raft->role == RAFT_UNBORN || is_foreign(raft, message) || uuid_is_zero(message->cluster_id)) return;
     if (is_for_another_directory(raft, message)) {
-        if (is_from_leader(message->type) && raft->role == RAFT_LEARNER) raft_learner_hear(raft, message);
+        hear_of_other_directory(raft, message);
         return;
     }
     if (message->type == RAFT_VOTE || (message->type == RAFT_VOTE_ANSWER && message->vote_answer.is_pre_vote)) {
@@ -377,6 +396,7 @@ static void receive(struct raft *raft, const struct raft_message *message)
     }
     if (is_from_leader(message->type)) {
         if (raft->role == RAFT_LEADER && message->term == raft->hard.term) return; /* two leaders of a term: not from us */
+        if (message->request) raft->is_disowned = false;                           /* it is a voter's that is sent to */
         raft_become_follower(raft, message->term, message->from);
     } else if (message->term > raft->hard.term) {
         raft_become_follower(raft, message->term, RAFT_NO_MEMBER);
@@ -614,6 +634,11 @@ void raft_status(const struct raft *raft, struct raft_status *status)
         .vote = raft->hard.vote,
     };
 }
+
+bool raft_is_leader(const struct raft *raft) { return raft->role == RAFT_LEADER; }
+int64_t raft_commit_index(const struct raft *raft) { return raft->commit_index; }
+int64_t raft_last_index(const struct raft *raft) { return raft_log_last_index(&raft->log); }
+int64_t raft_term(const struct raft *raft) { return raft->hard.term; }
 
 const struct raft_entry *raft_entry_at(const struct raft *raft, int64_t index) { return raft_log_at(&raft->log, index); }
 

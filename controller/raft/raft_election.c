@@ -165,9 +165,10 @@ static bool is_void(const struct raft *raft, struct raft_member candidate)
     return is_known_id && !raft_membership_contains(membership, candidate) && !MUTANT("wiped_voter_votes");
 }
 
+/* Also a learner votes when it is asked by the directory id that it has now: who asks counts it among the voters, and it may not
+ * have heard of that yet (4.2.2). A request for a directory that was lost never comes this far. */
 static bool may_grant(const struct raft *raft, const struct raft_message *message)
 {
-    if (!raft_is_voter(raft)) return false; /* R6 */
     if (is_void(raft, message->from)) return false;
     if (raft->incoming.is_installing) return false;
     return is_up_to_date(raft, message);

@@ -93,6 +93,7 @@ static void replace_log(struct raft *raft, const struct raft_snapshot *snapshot)
     raft->snapshot = *snapshot;
     raft->commit_index = snapshot->index;
     raft->actions->snapshot_installed = true;
+    raft->is_disowned = false;
     if (raft_log_matches(&raft->log, snapshot->index, snapshot->term)) {
         raft_history_compact(&raft->history, snapshot->index);
         raft_log_compact(&raft->log, snapshot->index);

@@ -26,6 +26,7 @@ static void check_state(const struct raft *raft)
     ASSERT(raft->durable_write <= raft->last_write);
     ASSERT_IMPLIES(raft->role == RAFT_UNBORN, last == 0 && raft->hard.term == 0);
     ASSERT_IMPLIES(raft->role == RAFT_LEARNER, !raft_is_voter(raft));
+    ASSERT_IMPLIES(raft->is_disowned, raft->role == RAFT_LEARNER);
     bool is_campaigning = raft->role == RAFT_PRE_CANDIDATE || raft->role == RAFT_CANDIDATE;
     ASSERT_IMPLIES(is_campaigning, raft_is_voter(raft)); /* R6 */
     ASSERT_IMPLIES(raft->role == RAFT_LEADER, raft_member_equal(raft->leader, raft->config.self));

@@ -79,6 +79,8 @@ struct raft {
     int64_t leader_contact_us;
     bool is_leader_connected;
     int32_t rank; /* own place in the succession */
+    /* A leader counts another disk in this node's place: what the own log says about the own seat was never committed. */
+    bool is_disowned;
 
     int64_t election_deadline_us; /* follower: campaign then */
     uint32_t election_attempts;   /* since a leader was heard */

@@ -300,6 +300,34 @@ static void crash(struct cluster *cluster, struct replica *replica)
     sim_at(cluster->sim, sim_now_us(cluster->sim) + pause, restart, replica);
 }
 
+/* Killed with writes in the page cache, started, and then the power goes before the disk has them: what the second start read there
+ * must not have been called durable. */
+static void kill_once(void *context)
+{
+    struct replica *replica = context;
+    if (sim_node_is_running(replica->node)) sim_node_crash(replica->node, SIM_CRASH_PROCESS);
+}
+
+static void cut_power(void *context)
+{
+    struct replica *replica = context;
+    if (!sim_node_is_running(replica->node)) return;
+    sim_disk_set_outcome(replica->node, SIM_DISK_DROP_ALL);
+    sim_node_crash(replica->node, SIM_CRASH_POWER);
+    sim_disk_set_outcome(replica->node, SIM_DISK_RANDOM);
+}
+
+static void kill_twice(struct cluster *cluster, struct replica *replica)
+{
+    int64_t at_us = sim_now_us(cluster->sim);
+    sim_disk_stall_commits(replica->node, at_us + 100 * SIM_MS);
+    sim_at(cluster->sim, at_us += prng_range(&cluster->faults, 0, 90 * SIM_MS), kill_once, replica);
+    sim_at(cluster->sim, at_us += 1, restart, replica);
+    sim_at(cluster->sim, at_us += prng_range(&cluster->faults, 0, 30 * SIM_MS), cut_power, replica);
+    sim_at(cluster->sim, at_us + prng_range(&cluster->faults, 0, SIM_SECOND), restart, replica);
+    cluster->result->crashes += 2;
+}
+
 static struct replica *leader_or_any(struct cluster *cluster)
 {
     for (int i = 0; i < cluster->count && prng_chance(&cluster->faults, 1, 2); i++)
@@ -324,7 +352,7 @@ static void fault(void *context)
     struct cluster *cluster = context;
     if (cluster->is_peaceful) return;
     struct replica *replica = leader_or_any(cluster);
-    switch (prng_below(&cluster->faults, 10)) {
+    switch (prng_below(&cluster->faults, 11)) {
     case 0:
     case 1:
     case 2: crash(cluster, replica); break;
@@ -340,6 +368,7 @@ static void fault(void *context)
         for (int i = 0; i < cluster->count; i++)
             if (prng_chance(&cluster->faults, 1, 10)) crash(cluster, &cluster->replicas[i]);
         break;
+    case 10: kill_twice(cluster, replica); break;
     }
     int64_t pause =
         prng_chance(&cluster->faults, 1, 3) ? prng_range(&cluster->faults, 0, 5 * SIM_MS) : prng_range(&cluster->faults, 0, 1500 * SIM_MS);

@@ -374,12 +374,49 @@ START_TEST(an_empty_directory_neither_votes_nor_campaigns_in_a_cluster)
     ck_assert_int_eq(f.raft->role, RAFT_LEARNER);
     ck_assert_int_eq(later(&f, RAFT_FOLLOW)->to.id, 2);
     persisted(&f);
-    receive(&f, vote_from(1, 6, 9, 5));
-    ck_assert(!now(&f, RAFT_VOTE_ANSWER)->vote_answer.is_granted);
+    struct raft_message vote = vote_from(1, 6, 9, 5);
+    vote.to = member(0, 55); /* for the disk that is lost, as everybody asks who does not count the new one */
+    receive(&f, vote);
+    ck_assert(!is_there(now(&f, RAFT_VOTE_ANSWER)) && !is_there(later(&f, RAFT_VOTE_ANSWER)));
+    ck_assert_int_eq(f.raft->hard.vote.id, RAFT_NOBODY);
     for (int i = 0; i < 100; i++) {
         tick_at_deadline(&f);
         ck_assert_int_eq(f.raft->role, RAFT_LEARNER);
     }
+    raft_destroy(f.raft);
+}
+END_TEST
+
+/* 4.2.2: a node may be among the voters, and needed, before it has heard so. */
+START_TEST(a_learner_votes_when_it_is_asked_as_what_it_is)
+{
+    struct fixture f;
+    setup(&f, 3, 2);
+    f.raft->config.self = member(0, 77);
+    raft_become_learner(f.raft);
+    struct raft_message vote = vote_from(1, 6, 9, 5);
+    vote.to = member(0, 77);
+    receive(&f, vote);
+    ck_assert(later(&f, RAFT_VOTE_ANSWER)->vote_answer.is_granted);
+    ck_assert_int_eq(f.raft->role, RAFT_LEARNER);
+    raft_destroy(f.raft);
+}
+END_TEST
+
+/* A swap of disks that was never committed: this node has it in its log, the cluster has not. Found by the simulator. */
+START_TEST(a_voter_that_the_leader_does_not_count_follows_as_a_learner)
+{
+    struct fixture f;
+    setup(&f, 3, 2);
+    struct raft_message heartbeat = {.type = RAFT_HEARTBEAT, .from = member(1, 11), .to = member(0, 99), .term = 2};
+    receive(&f, heartbeat);
+    ck_assert_int_eq(f.raft->role, RAFT_LEARNER);
+    ck_assert_int_eq(later(&f, RAFT_FOLLOW)->follow.hint_index, 2);
+    receive(&f, heartbeat);
+    ck_assert(!is_there(later(&f, RAFT_FOLLOW))); /* it is asking already */
+    heartbeat.to = member(0, 10);
+    receive(&f, heartbeat); /* it counts after all */
+    ck_assert_int_eq(f.raft->role, RAFT_FOLLOWER);
     raft_destroy(f.raft);
 }
 END_TEST
@@ -455,6 +492,8 @@ int main(void)
     tcase_add_test(tcase, q_04_a_leader_that_nobody_answers_resigns);
     tcase_add_test(tcase, one_voter_is_born_and_votes_in_one_write);
     tcase_add_test(tcase, an_empty_directory_neither_votes_nor_campaigns_in_a_cluster);
+    tcase_add_test(tcase, a_learner_votes_when_it_is_asked_as_what_it_is);
+    tcase_add_test(tcase, a_voter_that_the_leader_does_not_count_follows_as_a_learner);
     tcase_add_test(tcase, birth_waits_for_everybody_listed);
     tcase_add_test(tcase, a_leader_proposes_batches_and_hands_over);
     suite_add_tcase(suite, tcase);
