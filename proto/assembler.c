@@ -40,8 +40,7 @@ static bool make_room(struct assembler *assembler, size_t available)
     struct buf *old = assembler->unfinished;
     size_t have = old ? old->size : 0, frame_size = (size_t)assembler->frame_size;
     if (old && have < old->capacity) return true;
-    size_t capacity = max_size(FRAME_CHARGE_MIN, max_size(have * GROWTH_FACTOR, have + available));
-    capacity = min_size(capacity, frame_size);
+    size_t capacity = min_size(max_size(FRAME_CHARGE_MIN, (have + available) * GROWTH_FACTOR), frame_size);
     if (assembler->may_grow && !assembler->may_grow(assembler, capacity)) return false;
     struct buf *bigger = buf_create(capacity);
     if (have) memcpy(bigger->data, old->data, have);

@@ -31,6 +31,22 @@ START_TEST(crc32c_matches_the_check_value_and_the_portable_one)
 }
 END_TEST
 
+START_TEST(crc32c_of_long_input_is_that_of_its_parts)
+{
+    struct prng prng;
+    prng_init(&prng, 8);
+    static uint8_t bytes[20000];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)prng_next(&prng);
+    for (int round = 0; round < 300; round++) {
+        size_t at = prng_below(&prng, 64), n = prng_below(&prng, sizeof bytes - at), half = n ? prng_below(&prng, n) : 0;
+        struct slice all = slice_make(bytes + at, n);
+        ck_assert_uint_eq(crc32c(all), crc32c_extend_portable(0, all));
+        uint32_t first = crc32c(slice_make(all.p, half));
+        ck_assert_uint_eq(crc32c_extend(first, slice_make(all.p + half, n - half)), crc32c(all));
+    }
+}
+END_TEST
+
 START_TEST(map_agrees_with_a_list_model)
 {
     struct map map;
@@ -200,6 +216,7 @@ int main(void)
     TCase *tcase = tcase_create("core");
     suite_add_tcase(suite, tcase);
     tcase_add_test(tcase, crc32c_matches_the_check_value_and_the_portable_one);
+    tcase_add_test(tcase, crc32c_of_long_input_is_that_of_its_parts);
     tcase_add_test(tcase, map_agrees_with_a_list_model);
     tcase_add_test(tcase, map_iterates_in_insertion_order);
     tcase_add_test(tcase, heap_pops_in_order_and_removes_from_the_middle);
