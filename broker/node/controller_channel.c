@@ -9,6 +9,7 @@
 #define BACKOFF_FIRST_US   10000
 #define BACKOFF_LAST_US    500000
 #define CONNECT_TIMEOUT_US 3000000
+#define QUORUM_PATIENCE_US 1000000     /* when leaving */
 #define FRAME_BYTES_MAX    (256 << 20) /* forwarded answers: DescribeConfigs of everything */
 /* A crashed predecessor may count as alive until its session times out; Kafka's initial.broker.registration.timeout.ms. */
 #define REGISTRATION_PATIENCE_US 60000000
@@ -365,6 +366,7 @@ void controller_channel_on_leader(struct controller_channel *cc, int32_t leader_
     cc->reconnect_at_us = 0;
     controller_schedule(cc);
     if (is_same) return;
+    if (cc->leader_id >= 0 && leader_id < 0) cc->leaderless_since_us = env_now_us(cc->env);
     cc->leader_id = leader_id;
     if (leader_id >= 0) {
         (void)snprintf(cc->host, sizeof cc->host, "%s", host);
@@ -375,6 +377,12 @@ void controller_channel_on_leader(struct controller_channel *cc, int32_t leader_
 
 /* ---- what to do next ---- */
 
+/* An election takes milliseconds: who finds no controller for longer has no quorum, and nobody to move its leaderships. */
+static int64_t leave_at_us(const struct controller_channel *cc)
+{
+    return cc->leader_id >= 0 ? cc->leave_deadline_us : min_i64(cc->leave_deadline_us, cc->leaderless_since_us + QUORUM_PATIENCE_US);
+}
+
 static void set_timer(struct controller_channel *cc)
 {
     int64_t at_us = controller_calls_next_us(cc);
@@ -382,7 +390,7 @@ static void set_timer(struct controller_channel *cc)
     if (cc->channel && cc->phase == PHASE_UNREGISTERED && !cc->registration.is_out) at_us = min_i64(at_us, cc->registration.not_before_us);
     if (cc->channel && is_registered(cc) && !cc->heartbeat.is_out)
         at_us = min_i64(at_us, max_i64(cc->heartbeat.not_before_us, cc->is_heartbeat_due ? 0 : cc->next_heartbeat_us));
-    if (cc->on_left) at_us = min_i64(at_us, cc->leave_deadline_us);
+    if (cc->on_left) at_us = min_i64(at_us, leave_at_us(cc));
     if (at_us == INT64_MAX)
         env_timer_clear(cc->env, &cc->timer);
     else
@@ -393,7 +401,7 @@ static void on_pump(struct env_turn_end *turn_end, int64_t now_us)
 {
     struct controller_channel *cc = CONTAINER_OF(turn_end, struct controller_channel, pump);
     if (cc->is_refused) return;
-    if (cc->on_left && now_us >= cc->leave_deadline_us) leave(cc, false);
+    if (cc->on_left && now_us >= leave_at_us(cc)) leave(cc, false);
     if (!cc->channel && cc->leader_id >= 0 && now_us >= cc->reconnect_at_us) connect_to_controller(cc);
     if (cc->channel) {
         if (cc->phase == PHASE_UNREGISTERED && controller_rpc_may_go(&cc->registration, now_us)) send_registration(cc);

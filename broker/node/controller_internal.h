@@ -55,6 +55,7 @@ struct controller_channel {
 
     bool is_leaving;
     int64_t leave_deadline_us;
+    int64_t leaderless_since_us; /* while leader_id < 0 */
     void (*on_left)(void *user, bool is_moved);
     void *on_left_user;
 
