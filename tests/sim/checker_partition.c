@@ -1,6 +1,8 @@
 /* The partitions' part of the checker. */
 #include "tests/sim/checker_internal.h"
 
+#include "common/checked.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -162,19 +164,20 @@ static void look_at_replica(struct checker *checker, uint32_t partition, const s
     struct checker_partition *p = &checker->partitions[partition];
     struct checker_replica *replica = &p->replicas[checker->current_node], before = *replica;
     bool is_same = before.is_seen && before.role == info->role && before.leader_epoch == info->leader_epoch &&
-                   before.log_end == info->log_end && before.durable_end == info->durable_end &&
+                   before.log_end == info->log_end && before.durable_end >= info->durable_end &&
                    before.high_watermark == info->high_watermark;
     if (is_same || info->role == PARTITION_OFFLINE) return;
     trace_replica(checker, partition, info);
     check_ends(checker, partition, info);
     check_restart(checker, partition, &before, info);
+    /* After a restart a node calls less durable than is: what was durable once stays so until it is cut. */
     *replica = (struct checker_replica){.is_seen = true,
                                         .is_known = true,
                                         .owes_nothing = before.owes_nothing,
                                         .role = info->role,
                                         .leader_epoch = info->leader_epoch,
                                         .log_end = info->log_end,
-                                        .durable_end = info->durable_end,
+                                        .durable_end = max_i64(info->durable_end, min_i64(before.durable_end, info->log_end)),
                                         .high_watermark = info->high_watermark};
     /* In one turn a leader can move its watermark, answer, and lose its office. */
     if (before.is_seen && before.role == PARTITION_LEADER && info->high_watermark > p->watermark) p->watermark = info->high_watermark;

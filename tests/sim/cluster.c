@@ -122,7 +122,8 @@ static enum outcome run_phases(struct cluster *cluster, const struct cluster_opt
     if (!sim_wait(sim, is_settled, cluster, CONVERGE_US)) return OUTCOME_NO_PROGRESS;
     if (has_failed(cluster)) return OUTCOME_FAIL;
     if (!workload_final_read(&cluster->workload, FINAL_READ_US)) return has_failed(cluster) ? OUTCOME_FAIL : OUTCOME_NO_PROGRESS;
-    cluster_check_logs(cluster);
+    if (!sim_wait(sim, is_settled, cluster, CONVERGE_US)) return OUTCOME_NO_PROGRESS;
+    if (!has_failed(cluster)) cluster_check_logs(cluster);
     if (has_failed(cluster)) return OUTCOME_FAIL;
     return cluster->workload.history.acked < ACKED_MIN ? OUTCOME_VACUOUS : OUTCOME_PASS;
 }

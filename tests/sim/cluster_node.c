@@ -217,7 +217,7 @@ bool cluster_is_converged(struct cluster *cluster)
 {
     for (uint32_t i = 0; i < cluster->node_count; i++) {
         const struct cluster_node *node = &cluster->nodes[i];
-        if (!sim_node_is_running(node->node) || !node->controller || !node->broker) return false;
+        if (!sim_node_is_running(node->node) || node->is_stopping || !node->controller || !node->broker) return false;
         if (!broker_node_is_active(node->broker) || !is_whole(cluster, broker_node_image(node->broker))) return false;
     }
     return true;
