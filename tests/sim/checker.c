@@ -50,7 +50,8 @@ static void check_commit(struct checker *checker, const struct raft_status *raft
     if (raft->commit_index <= checker->committed) return;
     checker->committed = raft->commit_index;
     uint32_t holders = 0;
-    for (uint32_t i = 0; i < checker->node_count; i++) holders += checker->nodes[i].durable >= raft->commit_index;
+    for (uint32_t i = 0; i < checker->node_count; i++)
+        holders += max_i64(checker->nodes[i].durable, checker->nodes[i].lost) >= raft->commit_index;
     if (holders * 2 > checker->node_count) return;
     verdict_fail(checker->verdict, "R-HW", "index %lld is committed and durable on %u of %u nodes only", (long long)raft->commit_index,
                  holders, checker->node_count);
@@ -129,7 +130,7 @@ void checker_on_crash(struct checker *checker, uint32_t node, bool is_power)
 
 void checker_on_wipe(struct checker *checker, uint32_t node)
 {
-    checker->nodes[node] = (struct checker_node){.owes_nothing = true};
+    checker->nodes[node] = (struct checker_node){.lost = checker->nodes[node].durable};
     for (uint32_t p = 0; p < WORKLOAD_PARTITIONS_MAX; p++) {
         checker->partitions[p].replicas[node] = (struct checker_replica){.owes_nothing = true};
     }

@@ -49,7 +49,8 @@ struct checker_partition {
     struct checker_replica replicas[WORKLOAD_NODES_MAX];
 };
 struct checker_node {
-    bool is_seen, is_known, owes_nothing;
+    bool is_seen, is_known;
+    int64_t lost; /* entries that its wiped disk held: their acknowledgements may still be on their way */
     int64_t term, commit, durable;
     int64_t image_index;
 };
