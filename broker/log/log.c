@@ -8,12 +8,12 @@
 
 #include <stdio.h>
 
-#define INDEX_CACHE_BYTES (32 * 1024 * 1024) /* indexes of closed segments of all logs of a node */
+#define INDEX_CACHE_BYTES ((size_t)32 * 1024 * 1024) /* indexes of closed segments of all logs of a node */
 
 const struct plog_config plog_config_default = {
-    .segment_bytes = 1024 * 1024 * 1024,
+    .segment_bytes = 1024LL * 1024 * 1024,
     .segment_ms = 7LL * 24 * 3600 * 1000,
-    .segment_index_bytes = 10 * 1024 * 1024,
+    .segment_index_bytes = 10LL * 1024 * 1024,
     .index_interval_bytes = 4096,
     .producer_id_expiration_ms = 24LL * 3600 * 1000,
 };

@@ -138,7 +138,6 @@ NODISCARD enum err plog_append_leader(struct plog *log, struct plog_batch *batch
 struct plog_follower_append {
     int64_t first_offset; /* of what was appended */
     int64_t bytes;        /* 0: nothing was */
-    uint32_t batches;
 };
 NODISCARD enum err plog_append_follower(struct plog *log, struct buf *buf, size_t at, size_t size, int32_t max_epoch,
                                         struct plog_follower_append *out);

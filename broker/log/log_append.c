@@ -93,7 +93,7 @@ static enum err group_write(struct plog *log, struct group *group)
 static bool is_index_full(const struct plog *log, const struct segment *active)
 {
     int64_t room = log->config.segment_index_bytes / OFFSET_INDEX_ENTRY_BYTES;
-    return (int64_t)active->index.offset_count + GROUP_BATCHES_MAX >= max_i64(room, 2 * GROUP_BATCHES_MAX);
+    return (int64_t)active->index.offset_count + GROUP_BATCHES_MAX >= max_i64(room, 2LL * GROUP_BATCHES_MAX);
 }
 
 /* Must the batch that would follow the group go to a new segment? The rule for time is Kafka's: between the first batch of the
@@ -263,7 +263,6 @@ enum err plog_append_follower(struct plog *log, struct buf *buf, size_t at, size
         err = record_batch_parse(left, &head);
         if (!err) err = follow_one(log, &group, &head, buf, max_epoch, now_ms);
         if (!err) left = slice_make(left.p + record_batch_size(&head), left.n - record_batch_size(&head));
-        if (!err) out->batches++;
     }
     /* AGAIN: the answer ends here. A bad batch does not undo the good ones before it. */
     if (err == ERR_AGAIN || err == ERR_CORRUPT) {

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#define SNAPSHOT_BYTES_MAX (256u * 1024 * 1024)
+#define SNAPSHOT_BYTES_MAX ((size_t)256 * 1024 * 1024)
 #define MARKER_BYTES_MAX   4096 /* a marker is one record of a few bytes */
 
 /* Control record: key (version int16, type int16), value (version int16, coordinator epoch int32). */

@@ -6,9 +6,9 @@
 #include "common/mem.h"
 
 /* Up to here a read from memory, in one writev with the response header, beats sendfile's extra call. */
-#define SMALL_READ_MAX (32 * 1024)
+#define SMALL_READ_MAX ((int64_t)32 * 1024)
 /* Asking the disk: not less than this, it costs the same. */
-#define WANT_BYTES_MIN (128 * 1024)
+#define WANT_BYTES_MIN ((int64_t)128 * 1024)
 
 void plog_read_release(struct plog_read *read)
 {

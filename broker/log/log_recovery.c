@@ -14,7 +14,7 @@
 
 #include <stdio.h>
 
-#define SMALL_FILE_MAX (16u * 1024 * 1024) /* an epoch file of a million entries */
+#define SMALL_FILE_MAX ((size_t)16 * 1024 * 1024) /* an epoch file of a million entries */
 #define OFFSET_DIGITS  20
 
 /* ---- look ---------------------------------------------------------------------------------------------------------- */

@@ -123,7 +123,7 @@ static enum err take_closed(struct recovery *recovery, uint32_t i, bool *needs_s
 static enum err take_open(struct segment *segment, bool *needs_scan)
 {
     struct segment_cursor cursor;
-    struct record_batch head;
+    struct record_batch head = {0};
     size_t size = 0;
     bool is_good = true;
     *needs_scan = false;

@@ -5,8 +5,8 @@
 #include "common/checked.h"
 
 /* What one batch may expand to when it is searched. One that expands further is answered with its first offset. */
-#define DECOMPRESSED_MAX (128u * 1024 * 1024)
-#define WANT_BYTES       (128 * 1024)
+#define DECOMPRESSED_MAX ((size_t)128 * 1024 * 1024)
+#define WANT_BYTES       ((size_t)128 * 1024)
 
 /* The first record of the batch with a timestamp of at least `timestamp_ms`; false when its header promised too much. */
 static bool find_in_batch(const struct record_batch *batch, int64_t timestamp_ms, struct plog_found_offset *out)

@@ -16,7 +16,7 @@
 
 #define DELETED_SUFFIX ".deleted"
 #define COPY_SUFFIX    ".truncated"
-#define COPY_CHUNK     (1024 * 1024)
+#define COPY_CHUNK     ((int64_t)1024 * 1024)
 
 static const char *const segment_suffixes[] = {".log", ".index", ".timeindex", ".txnindex"};
 #define SUFFIX_COUNT (sizeof segment_suffixes / sizeof segment_suffixes[0])
@@ -162,7 +162,7 @@ static enum err copy_segment_wait(struct plog *log, struct segment *segment)
     enum err err = env_open(env, path, ENV_OPEN_READ | ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &log->truncation_copy);
     mem_free(path);
     if (!err) err = segment_open(segment, false, &is_created, &from);
-    struct buf *chunk = buf_create(COPY_CHUNK);
+    struct buf *chunk = buf_create((size_t)COPY_CHUNK);
     for (int64_t at = 0; !err && at < segment->size; at += (int64_t)chunk->size) {
         size_t size = (size_t)min_i64(segment->size - at, COPY_CHUNK);
         err = env_pread_wait(env, from, chunk->data, size, at, &chunk->size);

@@ -15,9 +15,9 @@ static void write_entry(struct writer *w, const struct producer *producer, const
 {
     writer_i64(w, producer->id);
     writer_i16(w, producer->epoch);
-    writer_i32(w, batch ? batch->last_sequence : PRODUCER_NO_SEQUENCE);
-    writer_i64(w, batch ? batch->last_offset : -1);
-    writer_i32(w, batch ? batch->offset_delta : 0);
+    writer_i32(w, batch->last_sequence);
+    writer_i64(w, batch->last_offset);
+    writer_i32(w, batch->offset_delta);
     writer_i64(w, is_last ? producer->last_timestamp_ms : batch->timestamp_ms);
     writer_i32(w, is_last ? producer->coordinator_epoch : -1);
     writer_i64(w, is_last ? producer->txn_first_offset : -1);
@@ -34,7 +34,7 @@ void producer_snapshot_write(const struct producer_state *state, struct writer *
         for (uint8_t i = 0; i < producer->batch_count; i++, count++)
             write_entry(w, producer, &producer->batches[i], i + 1 == producer->batch_count);
         if (producer->batch_count > 0) continue;
-        write_entry(w, producer, NULL, true);
+        write_entry(w, producer, &(struct producer_batch){.last_sequence = PRODUCER_NO_SEQUENCE, .last_offset = -1}, true);
         count++;
     }
     writer_patch_i32(w, start + SNAPSHOT_ENTRIES_AT, count);

@@ -38,12 +38,6 @@ int32_t producer_last_sequence(int32_t first_sequence, int32_t offset_delta)
     return (int32_t)(((int64_t)first_sequence + offset_delta) & INT32_MAX);
 }
 
-int32_t producer_first_sequence(int32_t last_sequence, int32_t offset_delta)
-{
-    ASSERT(last_sequence >= 0 && offset_delta >= 0);
-    return (int32_t)(((int64_t)last_sequence - offset_delta) & INT32_MAX);
-}
-
 static bool is_next(int32_t last_sequence, int32_t first_sequence)
 {
     if (last_sequence == PRODUCER_NO_SEQUENCE || last_sequence == INT32_MAX) return first_sequence == 0;

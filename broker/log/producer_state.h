@@ -79,7 +79,6 @@ int64_t producer_state_first_unstable(const struct producer_state *state);
 
 /* The last sequence of a run of offset_delta + 1: after INT32_MAX comes 0. */
 int32_t producer_last_sequence(int32_t first_sequence, int32_t offset_delta);
-int32_t producer_first_sequence(int32_t last_sequence, int32_t offset_delta);
 
 /* Kafka's .snapshot file. Its entry has room for one batch; a producer with several is written as several entries, oldest
  * first. Kafka keeps the last entry of an id, which is what it would have written; we get all five back. */

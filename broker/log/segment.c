@@ -8,10 +8,10 @@
 #include <stdio.h>
 
 /* Index files are at most segment.index.bytes, which Kafka lets be any int32; one this large is not ours. */
-#define INDEX_FILE_BYTES_MAX (64u * 1024 * 1024)
+#define INDEX_FILE_BYTES_MAX ((int64_t)64 * 1024 * 1024)
 /* Space is reserved ahead in steps, but not for logs that stay small, and never more than a half of what is there. */
-#define ALLOCATE_FROM     (4 * 1024 * 1024)
-#define ALLOCATE_STEP_MAX (32 * 1024 * 1024)
+#define ALLOCATE_FROM     ((int64_t)4 * 1024 * 1024)
+#define ALLOCATE_STEP_MAX ((int64_t)32 * 1024 * 1024)
 
 char *segment_path(const char *directory, int64_t base_offset, const char *suffix)
 {
@@ -291,7 +291,7 @@ static enum err read_file_wait(struct segment *segment, const char *suffix, stru
 {
     char name[64];
     (void)snprintf(name, sizeof name, "%020lld%s", (long long)segment->base_offset, suffix);
-    return file_read_wait(segment->shared->env, segment->directory, name, INDEX_FILE_BYTES_MAX, out);
+    return file_read_wait(segment->shared->env, segment->directory, name, (size_t)INDEX_FILE_BYTES_MAX, out);
 }
 
 /* The last `entry_bytes` of a file of whole entries; zero bytes for an empty one. */
@@ -316,7 +316,7 @@ static enum err read_last_wait(struct segment *segment, const char *suffix, size
 
 enum err segment_check_index_wait(struct segment *segment, bool *is_good)
 {
-    uint8_t offset_entry[OFFSET_INDEX_ENTRY_BYTES], time_entry[TIME_INDEX_ENTRY_BYTES];
+    uint8_t offset_entry[OFFSET_INDEX_ENTRY_BYTES] = {0}, time_entry[TIME_INDEX_ENTRY_BYTES] = {0};
     bool no_offsets = true, no_times = true;
     *is_good = false;
     enum err err = read_last_wait(segment, ".index", sizeof offset_entry, offset_entry, &no_offsets);

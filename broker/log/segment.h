@@ -78,8 +78,8 @@ char *segment_path(const char *directory, int64_t base_offset, const char *suffi
 
 /* ---- walking the batch headers ------------------------------------------------------------------------------------- */
 
-#define SEGMENT_CHUNK_LOOKUP 4096         /* an index interval */
-#define SEGMENT_CHUNK_SCAN   (256 * 1024) /* whole segments */
+#define SEGMENT_CHUNK_LOOKUP 4096                 /* an index interval */
+#define SEGMENT_CHUNK_SCAN   ((size_t)256 * 1024) /* whole segments */
 
 /* Reads a segment through one buffer. */
 struct segment_cursor {

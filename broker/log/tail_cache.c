@@ -63,7 +63,8 @@ void tail_push(struct tail *tail, struct buf *buf, size_t at, size_t size, int64
     list_push_back(&cache->entries, &entry->in_cache);
     list_push_back(&tail->entries, &entry->in_tail);
     cache->bytes += entry->charge;
-    while (cache->bytes > cache->bytes_max) drop(IN_CACHE(list_first(&cache->entries)));
+    for (struct list_node *oldest; cache->bytes > cache->bytes_max && (oldest = list_first(&cache->entries)) != NULL;)
+        drop(IN_CACHE(oldest));
 }
 
 struct tail_entry *tail_find(const struct tail *tail, int64_t offset)
