@@ -59,7 +59,7 @@ void pipe_lose_tail(struct pipe *pipe)
     if (list_is_empty(&pipe->chunks)) sim_event_cancel(sim, &pipe->arrive);
 }
 
-static void connection_free(struct connection *connection)
+static void sim_connection_free(struct sim_connection *connection)
 {
     for (unsigned i = 0; i < 2; i++) {
         struct pipe *pipe = &connection->pipes[i];
@@ -72,21 +72,21 @@ static void connection_free(struct connection *connection)
     sim_free(connection);
 }
 
-static void free_when_quiet(struct connection *connection)
+static void free_when_quiet(struct sim_connection *connection)
 {
     if (connection->ends[0] || connection->ends[1] || connection->is_held) return;
-    if (list_is_empty(&connection->pipes[0].chunks) && list_is_empty(&connection->pipes[1].chunks)) connection_free(connection);
+    if (list_is_empty(&connection->pipes[0].chunks) && list_is_empty(&connection->pipes[1].chunks)) sim_connection_free(connection);
 }
 
 /* One chunk reached the other host. */
 static void receive(struct pipe *pipe, struct chunk *chunk)
 {
-    struct connection *connection = pipe->connection;
+    struct sim_connection *connection = pipe->connection;
     struct sim_stream *stream = connection->ends[1 - pipe->from];
     if (stream) {
         sim_hash_add(connection->sim, crc32c(slice_make(chunk->data, chunk->size)) ^ (uint64_t)chunk->type << 40);
         stream_arrived(stream, chunk);
-    } else if (chunk->type == CHUNK_DATA && pipe_target(pipe)->is_host_up && connection->ends[pipe->from]) {
+    } else if (chunk->type == CHUNK_DATA && connection->ends[pipe->from]) {
         /* Nobody has this connection any more: the host says so. */
         pipe_push(&connection->pipes[1 - pipe->from], chunk_create(CHUNK_RESET, 0));
     }
@@ -95,7 +95,8 @@ static void receive(struct pipe *pipe, struct chunk *chunk)
 static void on_arrive(struct sim *sim, struct sim_event *event)
 {
     struct pipe *pipe = CONTAINER_OF(event, struct pipe, arrive);
-    if (net_is_blocked(sim, pipe_source(pipe), pipe_target(pipe))) {
+    /* A host without power answers nothing: TCP tries again until it is back, and then learns that nobody knows the connection. */
+    if (net_is_blocked(sim, pipe_source(pipe), pipe_target(pipe)) || !pipe_target(pipe)->is_host_up) {
         pipe->is_arrival_stalled = true;
         return;
     }
@@ -143,7 +144,7 @@ static struct sim_listener *find_listener(const struct sim_node *node, uint16_t 
     return NULL;
 }
 
-static void on_syn(struct connection *connection)
+static void on_syn(struct sim_connection *connection)
 {
     struct sim_listener *listener = find_listener(connection->nodes[1], connection->port);
     if (listener) {
@@ -160,7 +161,7 @@ static void on_syn(struct connection *connection)
     sim_event_schedule(sim, &connection->attempt, sim->now_us + net_delay(sim, connection->nodes[1], connection->nodes[0]));
 }
 
-static void on_answer(struct connection *connection)
+static void on_answer(struct sim_connection *connection)
 {
     struct sim_stream *client = connection->ends[0];
     if (connection->handshake == HANDSHAKE_REFUSAL) {
@@ -177,7 +178,7 @@ static void on_answer(struct connection *connection)
 
 static void on_attempt(struct sim *sim, struct sim_event *event)
 {
-    struct connection *connection = CONTAINER_OF(event, struct connection, attempt);
+    struct sim_connection *connection = CONTAINER_OF(event, struct sim_connection, attempt);
     const struct sim_node *client = connection->nodes[0], *server = connection->nodes[1];
     ASSERT(connection->ends[0] != NULL);
     if (net_is_blocked(sim, client, server) || net_is_blocked(sim, server, client) || !server->is_host_up) {
@@ -191,10 +192,10 @@ static void on_attempt(struct sim *sim, struct sim_event *event)
 
 /* ---- connections --------------------------------------------------------------------------------------------------- */
 
-struct connection *connection_create(struct sim *sim, struct sim_node *client, struct sim_node *server, uint16_t port)
+struct sim_connection *sim_connection_create(struct sim *sim, struct sim_node *client, struct sim_node *server, uint16_t port)
 {
-    struct connection *connection = sim_alloc(sizeof *connection);
-    *connection = (struct connection){.sim = sim, .nodes = {client, server}, .port = port, .attempt = {.run = on_attempt}};
+    struct sim_connection *connection = sim_alloc(sizeof *connection);
+    *connection = (struct sim_connection){.sim = sim, .nodes = {client, server}, .port = port, .attempt = {.run = on_attempt}};
     for (unsigned i = 0; i < 2; i++) {
         struct pipe *pipe = &connection->pipes[i];
         *pipe = (struct pipe){.connection = connection, .from = i, .arrive = {.run = on_arrive}, .acknowledge = {.run = on_acknowledge}};
@@ -207,14 +208,14 @@ struct connection *connection_create(struct sim *sim, struct sim_node *client, s
     return connection;
 }
 
-void connection_detach(struct connection *connection, unsigned end)
+void sim_connection_detach(struct sim_connection *connection, unsigned end)
 {
     connection->ends[end] = NULL;
     if (end == 0) sim_event_cancel(connection->sim, &connection->attempt);
     free_when_quiet(connection);
 }
 
-void connection_reset(struct connection *connection)
+void sim_connection_reset(struct sim_connection *connection)
 {
     for (unsigned i = 0; i < 2; i++) {
         pipe_lose_tail(&connection->pipes[i]);
@@ -225,7 +226,7 @@ void connection_reset(struct connection *connection)
 
 void sim_net_free_connections(struct sim *sim)
 {
-    LIST_FOR_EACH (&sim->connections, node) connection_free(CONTAINER_OF(node, struct connection, sim_link));
+    LIST_FOR_EACH (&sim->connections, node) sim_connection_free(CONTAINER_OF(node, struct sim_connection, sim_link));
 }
 
 /* ---- faults -------------------------------------------------------------------------------------------------------- */
@@ -251,10 +252,10 @@ void sim_net_block(struct sim *sim, const struct sim_node *from, const struct si
 }
 
 /* TCP sends again what was lost, some time after the way is free. */
-static void retry_stalled(struct sim *sim)
+void sim_net_retry_stalled(struct sim *sim)
 {
     LIST_FOR_EACH (&sim->connections, node) {
-        struct connection *connection = CONTAINER_OF(node, struct connection, sim_link);
+        struct sim_connection *connection = CONTAINER_OF(node, struct sim_connection, sim_link);
         for (unsigned i = 0; i < 2; i++) {
             struct pipe *pipe = &connection->pipes[i];
             int64_t at_us = sim->now_us + prng_range(&sim->net, 0, 200 * SIM_MS);
@@ -268,7 +269,7 @@ static void retry_stalled(struct sim *sim)
 void sim_net_unblock(struct sim *sim, const struct sim_node *from, const struct sim_node *to)
 {
     sim->blocked[from->index] &= ~(UINT64_C(1) << to->index);
-    retry_stalled(sim);
+    sim_net_retry_stalled(sim);
 }
 
 void sim_net_partition(struct sim *sim, uint64_t side_a, uint64_t side_b)
@@ -282,15 +283,15 @@ void sim_net_partition(struct sim *sim, uint64_t side_a, uint64_t side_b)
 void sim_net_heal(struct sim *sim)
 {
     memset(sim->blocked, 0, sizeof sim->blocked);
-    retry_stalled(sim);
+    sim_net_retry_stalled(sim);
 }
 
 void sim_net_cut(struct sim *sim, const struct sim_node *a, const struct sim_node *b)
 {
     LIST_FOR_EACH (&sim->connections, node) {
-        struct connection *connection = CONTAINER_OF(node, struct connection, sim_link);
+        struct sim_connection *connection = CONTAINER_OF(node, struct sim_connection, sim_link);
         const struct sim_node *client = connection->nodes[0], *server = connection->nodes[1];
         bool forth = (!a || a == client) && (!b || b == server), back = (!a || a == server) && (!b || b == client);
-        if (forth || back) connection_reset(connection);
+        if (forth || back) sim_connection_reset(connection);
     }
 }

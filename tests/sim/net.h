@@ -17,9 +17,9 @@ struct chunk {
     uint8_t data[];
 };
 
-struct connection;
+struct sim_connection;
 struct pipe {
-    struct connection *connection;
+    struct sim_connection *connection;
     unsigned from; /* end */
     struct list chunks;
     struct sim_event arrive, acknowledge;
@@ -32,7 +32,7 @@ struct pipe {
 
 /* What the handshake's next event is. */
 enum handshake { HANDSHAKE_SYN, HANDSHAKE_REFUSAL, HANDSHAKE_ACCEPTED, HANDSHAKE_DONE };
-struct connection {
+struct sim_connection {
     struct list_node sim_link;
     struct sim *sim;
     struct sim_node *nodes[2]; /* client, server */
@@ -54,7 +54,7 @@ struct sim_stream {
     struct sim_item item;
     struct list_node env_link, unsent_link, accept_link;
     struct sim_env *env;
-    struct connection *connection; /* NULL: gone or never there */
+    struct sim_connection *connection; /* NULL: gone or never there */
     unsigned end;
     struct list out;
     int64_t queued;
@@ -91,9 +91,9 @@ void stream_release_output(struct sim_stream *stream);
 void stream_free(struct sim_stream *stream);
 
 /* connection.c */
-struct connection *connection_create(struct sim *sim, struct sim_node *client, struct sim_node *server, uint16_t port);
-void connection_detach(struct connection *connection, unsigned end);
-void connection_reset(struct connection *connection);
+struct sim_connection *sim_connection_create(struct sim *sim, struct sim_node *client, struct sim_node *server, uint16_t port);
+void sim_connection_detach(struct sim_connection *connection, unsigned end);
+void sim_connection_reset(struct sim_connection *connection);
 int64_t net_delay(struct sim *sim, const struct sim_node *from, const struct sim_node *to);
 bool net_is_blocked(const struct sim *sim, const struct sim_node *from, const struct sim_node *to);
 struct chunk *chunk_create(enum chunk_type type, size_t size);

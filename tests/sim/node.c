@@ -302,7 +302,11 @@ void sim_node_start(struct sim_node *node)
 {
     sim_node_reap(node);
     ASSERT(!node->is_running);
-    node->is_running = node->is_host_up = true;
+    if (!node->is_host_up) {
+        node->is_host_up = true;
+        sim_net_retry_stalled(node->sim);
+    }
+    node->is_running = true;
     node->is_paused = false;
     sim_hash_add(node->sim, 0x57a27000u + node->index);
     node->sim->last = node;

@@ -149,6 +149,8 @@ void sim_net_abandon(struct sim_env *env, enum sim_crash how);
 void sim_net_abandon_listeners(struct sim_node *node);
 void sim_net_free(struct sim_env *env);
 void sim_net_free_connections(struct sim *sim);
+/* A link or a host works again: what waited for it goes on. */
+void sim_net_retry_stalled(struct sim *sim);
 
 /* ---- files.c ------------------------------------------------------------------------------------------------------- */
 

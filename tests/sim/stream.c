@@ -40,13 +40,13 @@ void stream_free(struct sim_stream *stream)
 /* Tells the other side that this end is gone, as a kernel does. */
 static void say_goodbye(struct sim_stream *stream, bool is_reset)
 {
-    struct connection *connection = stream->connection;
+    struct sim_connection *connection = stream->connection;
     if (!connection) return;
     if (connection->ends[1 - stream->end]) {
         pipe_push(&connection->pipes[stream->end], chunk_create(is_reset ? CHUNK_RESET : CHUNK_FIN, 0));
     }
     stream->connection = NULL;
-    connection_detach(connection, stream->end);
+    sim_connection_detach(connection, stream->end);
 }
 
 /* The struct goes when no callback of it is running. */
@@ -113,9 +113,9 @@ static void deliver_some_bytes(struct sim_stream *stream)
 static void deliver_end(struct sim_stream *stream)
 {
     if (stream->connection) {
-        struct connection *connection = stream->connection;
+        struct sim_connection *connection = stream->connection;
         stream->connection = NULL;
-        connection_detach(connection, stream->end);
+        sim_connection_detach(connection, stream->end);
     }
     stream_release_output(stream);
     stream->is_closed = true;
@@ -212,7 +212,7 @@ static struct chunk *take_chunk(struct sim_stream *stream, size_t most)
 void stream_fill(struct sim_stream *stream)
 {
     struct sim *sim = stream_sim(stream);
-    struct connection *connection = stream->connection;
+    struct sim_connection *connection = stream->connection;
     if (!stream->is_connected || !connection || list_is_empty(&stream->out)) return;
     struct pipe *pipe = &connection->pipes[stream->end];
     while (!list_is_empty(&stream->out) && pipe->in_flight < pipe->window) {
@@ -225,7 +225,7 @@ void stream_fill(struct sim_stream *stream)
         }
         pipe_push(pipe, chunk);
         if (sim->reset_per_million > 0 && prng_chance(&sim->net, sim->reset_per_million, 1000000)) {
-            connection_reset(connection);
+            sim_connection_reset(connection);
             return;
         }
     }
@@ -309,7 +309,7 @@ struct env_stream *sim_net_connect(struct env *base, const char *host, uint16_t 
         stream->end_err = ERR_UNRESOLVED;
         timeout_us = sim_delay(&sim->net, 100, 1000);
     } else {
-        stream->connection = connection_create(sim, env->node, server, port);
+        stream->connection = sim_connection_create(sim, env->node, server, port);
         stream->connection->ends[0] = stream;
     }
     sim_event_schedule(sim, &stream->timeout, sim->now_us + timeout_us);
@@ -411,10 +411,10 @@ void sim_net_abandon(struct sim_env *env, enum sim_crash how)
         stream_release_output(stream);
         sim_event_cancel(sim, &stream->timeout);
         if (stream->connection && how == SIM_CRASH_POWER) {
-            struct connection *connection = stream->connection;
+            struct sim_connection *connection = stream->connection;
             pipe_lose_tail(&connection->pipes[stream->end]);
             stream->connection = NULL;
-            connection_detach(connection, stream->end);
+            sim_connection_detach(connection, stream->end);
         } else {
             say_goodbye(stream, has_bytes(stream) || prng_chance(&sim->net, 1, 2));
         }
