@@ -6,6 +6,7 @@
  * SIGTERM or SIGINT: leaderships move away, logs are flushed and marked clean, Raft leadership goes on, the process ends; the
  * second one ends it at once. */
 #include "broker/cli/cli.h"
+#include "broker/cli/port_owner.h"
 #include "broker/node/broker_node.h"
 #include "broker/node/broker_options.h"
 #include "common/config.h"
@@ -193,6 +194,18 @@ static int resolve_listeners(struct process *process)
 
 /* ---- start --------------------------------------------------------------------------------------------------------- */
 
+/* "... (skiff, pid 4711, has it)" */
+static void name_port_owner(const struct process *process, char reason[static CONFIG_LINE_MAX])
+{
+    struct port_owner owner;
+    for (size_t i = 0; i < process->listeners.count; i++) {
+        size_t size = strlen(reason);
+        if (!port_owner_find(process->listeners.items[i].port, &owner)) continue;
+        (void)snprintf(reason + size, CONFIG_LINE_MAX - size, " (%s, pid %d, has it)", owner.name, owner.pid);
+        return;
+    }
+}
+
 /* Descriptors for connections and for segments: as many as the system lets us have, half for each. */
 static uint32_t raise_file_limit(void)
 {
@@ -327,11 +340,13 @@ static int start_controller(struct process *process)
     mem_free(config);
     if (err) {
         char reason[CONFIG_LINE_MAX];
-        if (err == ERR_IN_USE || err == ERR_UNRESOLVED)
+        if (err == ERR_IN_USE || err == ERR_UNRESOLVED) {
             broker_explain_listen(listener, err, reason);
-        else
+            if (err == ERR_IN_USE) name_port_owner(process, reason);
+        } else {
             (void)snprintf(reason, sizeof reason, "the controller cannot start with the metadata in %s: %s", process->controller_directory,
                            err_text(err));
+        }
         release_lines(process, LOG_ERROR);
         return fail(reason);
     }
@@ -356,8 +371,9 @@ static int listen_for_clients(struct process *process)
                                           .on_active = on_active,
                                           .on_failed = on_broker_failed,
                                           .user = process};
-    if (broker_node_create(io_env(process->broker_io), &options, &process->broker, reason)) return fail(reason);
-    return 0;
+    enum err err = broker_node_create(io_env(process->broker_io), &options, &process->broker, reason);
+    if (err == ERR_IN_USE) name_port_owner(process, reason);
+    return err ? fail(reason) : 0;
 }
 
 static int start_broker(struct process *process)
