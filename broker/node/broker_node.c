@@ -284,6 +284,14 @@ static void on_last_turn(struct env_timer *timer, int64_t now_us)
     node->stopped(node->stopped_user, node->is_clean);
 }
 
+static void on_replicas_stopped(void *user, bool is_clean)
+{
+    struct broker_node *node = user;
+    node->is_clean = is_clean;
+    env_timer_init(&node->last_turn, on_last_turn);
+    env_timer_set(node->env, &node->last_turn, env_now_us(node->env) + 1);
+}
+
 static void on_moved(void *user, bool is_moved)
 {
     struct broker_node *node = user;
@@ -293,9 +301,7 @@ static void on_moved(void *user, bool is_moved)
     node->state = BROKER_STOPPED;
     node->dispatch.is_stopping = true;
     server_stop_listening(&node->server);
-    node->is_clean = replica_manager_close(node->replicas);
-    env_timer_init(&node->last_turn, on_last_turn);
-    env_timer_set(node->env, &node->last_turn, env_now_us(node->env) + 1);
+    replica_manager_stop(node->replicas, on_replicas_stopped, node);
 }
 
 void broker_node_stop(struct broker_node *node, int64_t timeout_ms, void (*stopped)(void *user, bool is_clean), void *user)

@@ -122,6 +122,13 @@ void log_dir_destroy(struct log_dir *dir)
     mem_free(dir);
 }
 
+bool log_dir_is_busy(const struct log_dir *dir)
+{
+    bool is_busy = dir->is_committing || dir->is_writing_meta || !list_is_empty(&dir->truncations) || !list_is_empty(&dir->deletions);
+    for (size_t i = 0; i < LOG_DIR_CHECKPOINTS; i++) is_busy |= dir->checkpoints[i].is_under_way;
+    return is_busy;
+}
+
 /* ---- offset checkpoints ---- */
 
 struct offset_entry {

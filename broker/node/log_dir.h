@@ -55,6 +55,8 @@ struct log_dir {
  * and what to do. Removes the mark of a clean shutdown (and remembers it). */
 NODISCARD enum err log_dir_open(struct env *env, const char *path, int32_t node_id, struct log_dir **out, char *reason, size_t reason_size);
 void log_dir_destroy(struct log_dir *dir);
+/* Something is on its way to its disk. */
+bool log_dir_is_busy(const struct log_dir *dir);
 
 /* The offset checkpoints, read at the start: TOPIC-PARTITION -> offset. A damaged file counts as absent from the damage on. */
 struct offset_map {

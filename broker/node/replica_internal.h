@@ -120,6 +120,12 @@ struct replica_manager {
     struct map fetchers; /* by leader id */
 
     struct {
+        void (*done)(void *user, bool is_clean);
+        void *user;
+        struct env_timer timer;
+        int64_t deadline_us;
+    } stop;
+    struct {
         void (*done)(void *user, enum err err, int64_t now_us);
         void *user;
         size_t pending;

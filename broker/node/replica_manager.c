@@ -8,6 +8,11 @@
 
 #define TICKS_PER_LAG 4 /* a lagging follower is seen this often within replica.lag.time.max.ms, at worst a quarter late */
 
+#define STOP_AGAIN_US    2000
+#define STOP_PATIENCE_US 3000000 /* a disk that needs longer to end a stop gets a recovery instead of a clean mark */
+
+static void on_stop(struct env_timer *timer, int64_t now_us);
+
 const struct replica_manager_options replica_manager_options_default = {
     .node_id = -1,
     .flush_stall_ms = 10000,
@@ -472,6 +477,7 @@ static void start_timers(struct replica_manager *m)
     env_timer_init(&m->tick, on_tick);
     env_timer_init(&m->checkpoint, on_checkpoint);
     env_timer_init(&m->retention, on_retention);
+    env_timer_init(&m->stop.timer, on_stop);
     set_timer(m, &m->tick, max_i64(1, m->options.replica_lag_max_ms / TICKS_PER_LAG));
     set_timer(m, &m->checkpoint, m->options.checkpoint_interval_ms);
     set_timer(m, &m->retention, m->options.retention_check_ms);
@@ -510,24 +516,48 @@ static void stop_timers(struct replica_manager *m)
     env_timer_clear(m->env, &m->tick);
     env_timer_clear(m->env, &m->checkpoint);
     env_timer_clear(m->env, &m->retention);
+    env_timer_clear(m->env, &m->stop.timer);
 }
 
-static bool close_dir(struct replica_manager *m, struct log_dir *dir)
+/* Closes what can be closed; ERR_AGAIN while a disk works for one of the logs. */
+static enum err close_logs(struct replica_manager *m, struct log_dir *dir)
 {
-    bool is_clean = dir->is_online;
+    enum err err = log_dir_is_busy(dir) ? ERR_AGAIN : ERR_OK;
     LIST_FOR_EACH (&m->all, node) {
         struct replica *replica = CONTAINER_OF(node, struct replica, in_manager);
-        if (is_clean && replica->dir == dir) is_clean = plog_close_clean(replica->log) == ERR_OK;
+        if (err == ERR_OK && replica->dir == dir) err = plog_close_clean(replica->log);
     }
     LIST_FOR_EACH (&m->orphan_list, node) {
         struct orphan *orphan = CONTAINER_OF(node, struct orphan, node);
-        if (is_clean && orphan->dir == dir) is_clean = plog_close_clean(orphan->log) == ERR_OK;
+        if (err == ERR_OK && orphan->dir == dir) err = plog_close_clean(orphan->log);
     }
-    return is_clean && replica_write_checkpoints_wait(dir) &&
+    return err;
+}
+
+static bool mark_clean(struct replica_manager *m, struct log_dir *dir)
+{
+    return replica_write_checkpoints_wait(dir) &&
            file_replace_wait(m->env, dir->path, CHECKPOINT_CLEAN_SHUTDOWN, SLICE_LITERAL("{\"version\":0}")) == ERR_OK;
 }
 
-bool replica_manager_close(struct replica_manager *m)
+static void on_stop(struct env_timer *timer, int64_t now_us)
+{
+    struct replica_manager *m = CONTAINER_OF(timer, struct replica_manager, stop.timer);
+    bool is_clean = true, must_wait = false;
+    for (size_t i = 0; i < m->dir_count; i++) {
+        enum err err = m->dirs[i]->is_online ? close_logs(m, m->dirs[i]) : ERR_IO;
+        is_clean &= err == ERR_OK;
+        must_wait |= err == ERR_AGAIN;
+    }
+    if (must_wait && now_us < m->stop.deadline_us) {
+        env_timer_set(m->env, timer, now_us + STOP_AGAIN_US);
+        return;
+    }
+    for (size_t i = 0; is_clean && i < m->dir_count; i++) is_clean = mark_clean(m, m->dirs[i]);
+    m->stop.done(m->stop.user, is_clean);
+}
+
+void replica_manager_stop(struct replica_manager *m, void (*done)(void *user, bool is_clean), void *user)
 {
     ASSERT(!m->is_closing);
     m->is_closing = true;
@@ -537,11 +567,11 @@ bool replica_manager_close(struct replica_manager *m)
         if (replica->partition.role != PARTITION_OFFLINE) retire(replica, PARTITION_REMOVED);
     }
     replica_fetch_finish_all(m);
-    env_cancel_turn_end(m->env, &m->turn_end);
-    on_turn_end(&m->turn_end, env_now_us(m->env));
-    bool is_clean = true;
-    for (size_t i = 0; i < m->dir_count; i++) is_clean &= close_dir(m, m->dirs[i]);
-    return is_clean;
+    replica_manager_schedule(m);
+    m->stop.done = done;
+    m->stop.user = user;
+    m->stop.deadline_us = saturating_add_i64(env_now_us(m->env), STOP_PATIENCE_US);
+    env_timer_set(m->env, &m->stop.timer, env_now_us(m->env) + 1);
 }
 
 static void destroy_replica(struct replica *replica)

@@ -60,10 +60,11 @@ void replica_manager_set_channel(struct replica_manager *manager, struct control
  * did in an earlier life is not what it may do now. */
 void replica_manager_apply(struct replica_manager *manager, const struct image_delta *delta);
 void replica_manager_apply_all(struct replica_manager *manager);
-/* Answers all who wait with NOT_LEADER_OR_FOLLOWER; leads and follows nothing any more. Then flushes, writes checkpoints and the
- * mark of a clean shutdown, waiting for the disk. False: something could not be written, and the next start recovers. */
-bool replica_manager_close(struct replica_manager *manager);
-/* The process ends: nothing that is under way will complete, and requests are dropped. Without close: as if it had been killed. */
+/* Answers all who wait with NOT_LEADER_OR_FOLLOWER; leads and follows nothing any more. When what the disks are doing has ended, all
+ * is flushed, checkpoints and the mark of a clean shutdown are written, and done() says whether they were: otherwise the next start
+ * recovers. Once. */
+void replica_manager_stop(struct replica_manager *manager, void (*done)(void *user, bool is_clean), void *user);
+/* The process ends: nothing that is under way will complete, and requests are dropped. Without a stop: as if it had been killed. */
 void replica_manager_destroy(struct replica_manager *manager);
 
 /* ---- produce ------------------------------------------------------------------------------------------------------- */
