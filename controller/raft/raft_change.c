@@ -6,6 +6,7 @@
  *
  * What changes today: a listed voter whose disk was replaced. Its old directory id cannot come back by itself; the new one follows as
  * a learner, holding no vote, until it has caught up; then the leader puts it in the old one's place. */
+#include "common/mutant.h"
 #include "controller/raft/raft_state.h"
 
 static void append_membership(struct raft *raft, const struct raft_membership *membership)
@@ -45,6 +46,7 @@ void raft_change_consider(struct raft *raft)
         struct raft_membership joint = {.outgoing = raft_membership_now(raft)->current};
         joint.current = joint.outgoing;
         raft_voters_put(&joint.current, peer->member);
+        if (MUTANT("replaced_at_once")) joint.outgoing.count = 0;
         append_membership(raft, &joint);
         return; /* one at a time; the array of peers has changed */
     }
