@@ -558,7 +558,7 @@ enum err raft_node_create(struct env *env, const struct raft_node_config *config
         mem_free(node);
     }
     buf_unref(recovered.snapshot_bytes);
-    mem_free((void *)(uintptr_t)recovered.raft.entries);
+    mem_free(recovered.raft.entries);
     return err;
 }
 

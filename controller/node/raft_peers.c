@@ -115,7 +115,7 @@ struct raft_peers *raft_peers_create(struct env *env, const struct raft_node_con
     peers->env = env;
     peers->handler = *handler;
     peers->watched = RAFT_NOBODY;
-    snprintf(peers->client_id, sizeof peers->client_id, "controller-%d", config->node_id);
+    (void)snprintf(peers->client_id, sizeof peers->client_id, "controller-%d", config->node_id);
     for (uint32_t i = 0; i < config->voter_count; i++) {
         if (config->voters[i].id == config->node_id) continue;
         struct peer *peer = &peers->list[peers->count++];

@@ -193,7 +193,7 @@ enum err raft_store_open(struct env *env, const char *directory, int32_t node_id
     store->own.writer = (struct store_snapshot_writer){.snapshot = &store->snapshot, .name = "own.snapshot.tmp"};
     store->leaders.commit = create_operation(store);
     store->leaders.writer = (struct store_snapshot_writer){.snapshot = &store->snapshot, .name = "leader.snapshot.tmp"};
-    snprintf(store->directory, sizeof store->directory, "%s", directory);
+    (void)snprintf(store->directory, sizeof store->directory, "%s", directory);
     enum err err = recover(store, node_id, proposed_cluster_id, recovered);
     if (err == ERR_OK) {
         *out = store;
@@ -206,8 +206,8 @@ enum err raft_store_open(struct env *env, const char *directory, int32_t node_id
 
 void raft_store_forget(struct raft_store_recovered *recovered)
 {
-    for (int64_t i = 0; i < recovered->raft.count; i++) buf_unref(recovered->raft.entries[i].bytes);
-    mem_free((void *)(uintptr_t)recovered->raft.entries);
+    for (int64_t i = 0; recovered->raft.entries && i < recovered->raft.count; i++) buf_unref(recovered->raft.entries[i].bytes);
+    mem_free(recovered->raft.entries);
     buf_unref(recovered->snapshot_bytes);
     *recovered = (struct raft_store_recovered){.raft.hard_state.vote = RAFT_NO_MEMBER};
 }

@@ -29,7 +29,7 @@ struct log_segment *store_log_add_segment(struct store_log *log, const char *nam
     struct log_segment *segment = mem_alloc(sizeof *segment);
     segment->generation = generation;
     segment->first_index = first_index;
-    snprintf(segment->path, sizeof segment->path, "%s/%s", log->directory, name);
+    (void)snprintf(segment->path, sizeof segment->path, "%s/%s", log->directory, name);
     list_push_back(&log->segments, &segment->node);
     return segment;
 }
@@ -76,7 +76,7 @@ static void add_file(struct store_log_commit *commit, struct env_file *file)
 {
     for (size_t i = 0; i < commit->count; i++)
         if (commit->files[i] == file) return;
-    ASSERT(commit->count < sizeof commit->files / sizeof *commit->files);
+    ASSERT(commit->count < STORE_LOG_COMMIT_FILES_MAX);
     commit->files[commit->count++] = file;
 }
 
@@ -85,7 +85,7 @@ static enum err begin_segment(struct store_log *log, bool is_restart, struct sto
 {
     char name[64];
     uint64_t generation = log->next_generation;
-    snprintf(name, sizeof name, "%020" PRId64 "-%010" PRIu64 ".log", log->next_index, generation);
+    (void)snprintf(name, sizeof name, "%020" PRId64 "-%010" PRIu64 ".log", log->next_index, generation);
     struct log_segment *segment = store_log_add_segment(log, name, generation, log->next_index);
     enum err err = env_open(log->env, segment->path, ENV_OPEN_READ | ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, &segment->file);
     if (err != ERR_OK) {

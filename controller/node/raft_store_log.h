@@ -61,8 +61,9 @@ size_t store_log_segment_count(const struct store_log *log);
 
 /* The three changes. Everything before must be durable; each leaves the files that a commit must name in `files` (no references),
  * and sets *has_names when the directory must be named too. */
+#define STORE_LOG_COMMIT_FILES_MAX 8 /* quorum-state, the segment that was cut, the new one */
 struct store_log_commit {
-    struct env_file *files[8];
+    struct env_file *files[STORE_LOG_COMMIT_FILES_MAX];
     size_t count;
     bool has_names;
 };

@@ -17,11 +17,11 @@
 
 static void final_path(const struct store_snapshot *snapshot, const struct raft_snapshot *which, char path[static PATH_BYTES_MAX])
 {
-    snprintf(path, PATH_BYTES_MAX, "%s/%020" PRId64 "-%010" PRId64 ".snapshot", snapshot->directory, which->index, which->term);
+    (void)snprintf(path, PATH_BYTES_MAX, "%s/%020" PRId64 "-%010" PRId64 ".snapshot", snapshot->directory, which->index, which->term);
 }
 static void temporary_path(const struct store_snapshot_writer *writer, char path[static PATH_BYTES_MAX])
 {
-    snprintf(path, PATH_BYTES_MAX, "%s/%s", writer->snapshot->directory, writer->name);
+    (void)snprintf(path, PATH_BYTES_MAX, "%s/%s", writer->snapshot->directory, writer->name);
 }
 static bool has_suffix(const char *name, const char *suffix)
 {
@@ -88,7 +88,7 @@ static enum err open_newest(struct store_snapshot *snapshot, const char *name, s
     char path[PATH_BYTES_MAX];
     uint8_t header[SNAPSHOT_HEADER_MAX];
     size_t got = 0;
-    snprintf(path, sizeof path, "%s/%s", snapshot->directory, name);
+    (void)snprintf(path, sizeof path, "%s/%s", snapshot->directory, name);
     enum err err = env_open(snapshot->env, path, ENV_OPEN_READ, &snapshot->file);
     if (err == ERR_OK) err = env_pread_wait(snapshot->env, snapshot->file, header, sizeof header, 0, &got);
     if (err == ERR_OK) err = parse_header(slice_make(header, got), &snapshot->current, &snapshot->data_position);
@@ -118,7 +118,7 @@ static void remove_older(void *context, const char *name, bool is_directory)
     bool is_ours = has_suffix(name, ".snapshot") || has_suffix(name, ".snapshot.tmp");
     if (is_directory || !is_ours || strcmp(name, older->newest) == 0) return;
     char path[PATH_BYTES_MAX];
-    snprintf(path, sizeof path, "%s/%s", older->snapshot->directory, name);
+    (void)snprintf(path, sizeof path, "%s/%s", older->snapshot->directory, name);
     remove_quietly(older->snapshot, path);
 }
 

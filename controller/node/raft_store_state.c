@@ -135,7 +135,7 @@ enum err store_state_open(struct store_state *state, struct env *env, const char
 {
     *state = (struct store_state){.env = env};
     char path[PATH_BYTES_MAX];
-    snprintf(path, sizeof path, "%s/quorum-state", directory);
+    (void)snprintf(path, sizeof path, "%s/quorum-state", directory);
     uint8_t bytes[SLOT_BYTES + CONTENT_BYTES];
     size_t size = 0;
     enum err err = env_open(env, path, ENV_OPEN_READ | ENV_OPEN_WRITE | ENV_OPEN_CREATE, &state->file);

@@ -33,7 +33,9 @@ int16_t raft_wire_key(enum raft_message_type type)
 
 static ProtobufCBinaryData bytes_of(const uint8_t *bytes, size_t size)
 {
-    return (ProtobufCBinaryData){size, (uint8_t *)(uintptr_t)bytes}; /* protobuf-c only reads it */
+    ProtobufCBinaryData data = {.len = size};
+    memcpy(&data.data, &bytes, sizeof data.data); /* protobuf-c only reads it */
+    return data;
 }
 
 static ProtobufCBinaryData uuid_bytes(const struct uuid *uuid) { return bytes_of(uuid->bytes, uuid_is_zero(*uuid) ? 0 : 16); }
@@ -68,11 +70,14 @@ static struct buf *pack(const struct raft_message *message, Skiff__RaftEnvelope 
     envelope->to = &to;
     envelope->cluster_id = uuid_bytes(&message->cluster_id);
     envelope->term = message->term;
-    return pb_pack(&envelope->base);
+    struct buf *buf = pb_pack(&envelope->base);
+    envelope->from = envelope->to = NULL;
+    return buf;
 }
 
-static struct buf *encode_probe(const struct raft_message *message, Skiff__RaftEnvelope *envelope)
+static struct buf *encode_probe(const struct raft_message *message)
 {
+    Skiff__RaftEnvelope envelope = SKIFF__RAFT_ENVELOPE__INIT;
     Skiff__RaftProbe probe = SKIFF__RAFT_PROBE__INIT;
     Skiff__RaftMember leader;
     struct voters_out voters;
@@ -83,13 +88,14 @@ static struct buf *encode_probe(const struct raft_message *message, Skiff__RaftE
     probe.n_voters = put_voters(&voters, &message->probe.voters);
     probe.voters = voters.pointers;
     bool is_answer = message->type == RAFT_PROBE_ANSWER;
-    envelope->body_case = is_answer ? SKIFF__RAFT_ENVELOPE__BODY_PROBE_ANSWER : SKIFF__RAFT_ENVELOPE__BODY_PROBE;
-    envelope->probe = &probe;
-    return pack(message, envelope);
+    envelope.body_case = is_answer ? SKIFF__RAFT_ENVELOPE__BODY_PROBE_ANSWER : SKIFF__RAFT_ENVELOPE__BODY_PROBE;
+    envelope.probe = &probe;
+    return pack(message, &envelope);
 }
 
-static struct buf *encode_append(const struct raft_message *message, Skiff__RaftEnvelope *envelope)
+static struct buf *encode_append(const struct raft_message *message)
 {
+    Skiff__RaftEnvelope envelope = SKIFF__RAFT_ENVELOPE__INIT;
     uint32_t count = message->append.count;
     Skiff__RaftEntry *entries = mem_calloc(count, sizeof *entries);
     Skiff__RaftEntry **pointers = mem_calloc(count, sizeof(Skiff__RaftEntry *));
@@ -107,16 +113,17 @@ static struct buf *encode_append(const struct raft_message *message, Skiff__Raft
     append.commit = message->append.commit;
     append.n_entries = count;
     append.entries = pointers;
-    envelope->body_case = SKIFF__RAFT_ENVELOPE__BODY_APPEND;
-    envelope->append = &append;
-    struct buf *buf = pack(message, envelope);
+    envelope.body_case = SKIFF__RAFT_ENVELOPE__BODY_APPEND;
+    envelope.append = &append;
+    struct buf *buf = pack(message, &envelope);
     mem_free(entries);
     mem_free(pointers);
     return buf;
 }
 
-static struct buf *encode_snapshot(const struct raft_message *message, Skiff__RaftEnvelope *envelope, struct slice chunk)
+static struct buf *encode_snapshot(const struct raft_message *message, struct slice chunk)
 {
+    Skiff__RaftEnvelope envelope = SKIFF__RAFT_ENVELOPE__INIT;
     Skiff__RaftSnapshotChunk snapshot = SKIFF__RAFT_SNAPSHOT_CHUNK__INIT;
     Skiff__RaftMembership membership = SKIFF__RAFT_MEMBERSHIP__INIT;
     struct voters_out current, outgoing;
@@ -131,67 +138,73 @@ static struct buf *encode_snapshot(const struct raft_message *message, Skiff__Ra
     snapshot.membership = &membership;
     snapshot.bytes = bytes_of(chunk.p, chunk.n);
     snapshot.crc = crc32c(chunk);
-    envelope->body_case = SKIFF__RAFT_ENVELOPE__BODY_SNAPSHOT;
-    envelope->snapshot = &snapshot;
-    return pack(message, envelope);
+    envelope.body_case = SKIFF__RAFT_ENVELOPE__BODY_SNAPSHOT;
+    envelope.snapshot = &snapshot;
+    return pack(message, &envelope);
 }
 
-static struct buf *encode_vote(const struct raft_message *message, Skiff__RaftEnvelope *envelope)
+static struct buf *encode_vote(const struct raft_message *message)
 {
+    Skiff__RaftEnvelope envelope = SKIFF__RAFT_ENVELOPE__INIT;
     Skiff__RaftVote vote = SKIFF__RAFT_VOTE__INIT;
     vote.is_pre_vote = message->vote.is_pre_vote;
     vote.is_transfer = message->vote.is_transfer;
     vote.last_index = message->vote.last_index;
     vote.last_term = message->vote.last_term;
-    envelope->body_case = SKIFF__RAFT_ENVELOPE__BODY_VOTE;
-    envelope->vote = &vote;
-    return pack(message, envelope);
+    envelope.body_case = SKIFF__RAFT_ENVELOPE__BODY_VOTE;
+    envelope.vote = &vote;
+    return pack(message, &envelope);
 }
 
-static struct buf *encode_vote_answer(const struct raft_message *message, Skiff__RaftEnvelope *envelope)
+static struct buf *encode_vote_answer(const struct raft_message *message)
 {
+    Skiff__RaftEnvelope envelope = SKIFF__RAFT_ENVELOPE__INIT;
     Skiff__RaftVoteAnswer answer = SKIFF__RAFT_VOTE_ANSWER__INIT;
     answer.is_pre_vote = message->vote_answer.is_pre_vote;
     answer.is_granted = message->vote_answer.is_granted;
-    envelope->body_case = SKIFF__RAFT_ENVELOPE__BODY_VOTE_ANSWER;
-    envelope->vote_answer = &answer;
-    return pack(message, envelope);
+    envelope.body_case = SKIFF__RAFT_ENVELOPE__BODY_VOTE_ANSWER;
+    envelope.vote_answer = &answer;
+    return pack(message, &envelope);
 }
 
-static struct buf *encode_append_answer(const struct raft_message *message, Skiff__RaftEnvelope *envelope)
+static struct buf *encode_append_answer(const struct raft_message *message)
 {
+    Skiff__RaftEnvelope envelope = SKIFF__RAFT_ENVELOPE__INIT;
     Skiff__RaftAppendAnswer answer = SKIFF__RAFT_APPEND_ANSWER__INIT;
     answer.is_rejected = message->append_answer.is_rejected;
     answer.index = message->append_answer.index;
     answer.hint_index = message->append_answer.hint_index;
     answer.hint_term = message->append_answer.hint_term;
-    envelope->body_case = SKIFF__RAFT_ENVELOPE__BODY_APPEND_ANSWER;
-    envelope->append_answer = &answer;
-    return pack(message, envelope);
+    envelope.body_case = SKIFF__RAFT_ENVELOPE__BODY_APPEND_ANSWER;
+    envelope.append_answer = &answer;
+    return pack(message, &envelope);
 }
 
-static struct buf *encode_heartbeat(const struct raft_message *message, Skiff__RaftEnvelope *envelope)
+static struct buf *encode_heartbeat(const struct raft_message *message)
 {
+    Skiff__RaftEnvelope envelope = SKIFF__RAFT_ENVELOPE__INIT;
     Skiff__RaftHeartbeat heartbeat = SKIFF__RAFT_HEARTBEAT__INIT;
     heartbeat.commit = message->heartbeat.commit;
     heartbeat.rank = message->heartbeat.rank;
-    envelope->body_case = SKIFF__RAFT_ENVELOPE__BODY_HEARTBEAT;
-    envelope->heartbeat = &heartbeat;
-    return pack(message, envelope);
+    envelope.body_case = SKIFF__RAFT_ENVELOPE__BODY_HEARTBEAT;
+    envelope.heartbeat = &heartbeat;
+    return pack(message, &envelope);
 }
 
-static struct buf *encode_snapshot_answer(const struct raft_message *message, Skiff__RaftEnvelope *envelope)
+static struct buf *encode_snapshot_answer(const struct raft_message *message)
 {
+    Skiff__RaftEnvelope envelope = SKIFF__RAFT_ENVELOPE__INIT;
     Skiff__RaftSnapshotAnswer answer = SKIFF__RAFT_SNAPSHOT_ANSWER__INIT;
     answer.index = message->snapshot_answer.index;
     answer.offset = message->snapshot_answer.offset;
-    envelope->body_case = SKIFF__RAFT_ENVELOPE__BODY_SNAPSHOT_ANSWER;
-    envelope->snapshot_answer = &answer;
-    return pack(message, envelope);
+    envelope.body_case = SKIFF__RAFT_ENVELOPE__BODY_SNAPSHOT_ANSWER;
+    envelope.snapshot_answer = &answer;
+    return pack(message, &envelope);
 }
 
-static struct buf *encode_follow(const struct raft_message *message, Skiff__RaftEnvelope *envelope)
+static struct buf *encode_follow(const struct raft_message *message)
 {
+    Skiff__RaftEnvelope envelope = SKIFF__RAFT_ENVELOPE__INIT;
     Skiff__RaftFollow follow = SKIFF__RAFT_FOLLOW__INIT;
     follow.is_snapshot = message->follow.is_snapshot;
     follow.is_rejected = message->follow.is_rejected;
@@ -200,17 +213,18 @@ static struct buf *encode_follow(const struct raft_message *message, Skiff__Raft
     follow.hint_term = message->follow.hint_term;
     follow.snapshot_index = message->follow.snapshot_index;
     follow.snapshot_offset = message->follow.snapshot_offset;
-    envelope->body_case = SKIFF__RAFT_ENVELOPE__BODY_FOLLOW;
-    envelope->follow = &follow;
-    return pack(message, envelope);
+    envelope.body_case = SKIFF__RAFT_ENVELOPE__BODY_FOLLOW;
+    envelope.follow = &follow;
+    return pack(message, &envelope);
 }
 
-static struct buf *encode_empty(const struct raft_message *message, Skiff__RaftEnvelope *envelope)
+static struct buf *encode_empty(const struct raft_message *message)
 {
+    Skiff__RaftEnvelope envelope = SKIFF__RAFT_ENVELOPE__INIT;
     switch (message->type) {
-    case RAFT_HEARTBEAT_ANSWER: envelope->body_case = SKIFF__RAFT_ENVELOPE__BODY_HEARTBEAT_ANSWER; break;
-    case RAFT_TIMEOUT_NOW: envelope->body_case = SKIFF__RAFT_ENVELOPE__BODY_TIMEOUT_NOW; break;
-    case RAFT_TIMEOUT_NOW_ANSWER: envelope->body_case = SKIFF__RAFT_ENVELOPE__BODY_TIMEOUT_NOW_ANSWER; break;
+    case RAFT_HEARTBEAT_ANSWER: envelope.body_case = SKIFF__RAFT_ENVELOPE__BODY_HEARTBEAT_ANSWER; break;
+    case RAFT_TIMEOUT_NOW: envelope.body_case = SKIFF__RAFT_ENVELOPE__BODY_TIMEOUT_NOW; break;
+    case RAFT_TIMEOUT_NOW_ANSWER: envelope.body_case = SKIFF__RAFT_ENVELOPE__BODY_TIMEOUT_NOW_ANSWER; break;
     case RAFT_PROBE:
     case RAFT_PROBE_ANSWER:
     case RAFT_VOTE:
@@ -223,27 +237,26 @@ static struct buf *encode_empty(const struct raft_message *message, Skiff__RaftE
     case RAFT_FOLLOW:
     case RAFT_MESSAGE_TYPES: UNREACHABLE();
     }
-    envelope->heartbeat_answer = true; /* the three share their place in the union */
-    return pack(message, envelope);
+    envelope.heartbeat_answer = true; /* the three share their place in the union */
+    return pack(message, &envelope);
 }
 
 struct buf *raft_wire_encode(const struct raft_message *message, struct slice chunk)
 {
-    Skiff__RaftEnvelope envelope = SKIFF__RAFT_ENVELOPE__INIT;
     switch (message->type) {
     case RAFT_PROBE:
-    case RAFT_PROBE_ANSWER: return encode_probe(message, &envelope);
-    case RAFT_VOTE: return encode_vote(message, &envelope);
-    case RAFT_VOTE_ANSWER: return encode_vote_answer(message, &envelope);
-    case RAFT_APPEND: return encode_append(message, &envelope);
-    case RAFT_APPEND_ANSWER: return encode_append_answer(message, &envelope);
-    case RAFT_HEARTBEAT: return encode_heartbeat(message, &envelope);
-    case RAFT_SNAPSHOT: return encode_snapshot(message, &envelope, chunk);
-    case RAFT_SNAPSHOT_ANSWER: return encode_snapshot_answer(message, &envelope);
-    case RAFT_FOLLOW: return encode_follow(message, &envelope);
+    case RAFT_PROBE_ANSWER: return encode_probe(message);
+    case RAFT_VOTE: return encode_vote(message);
+    case RAFT_VOTE_ANSWER: return encode_vote_answer(message);
+    case RAFT_APPEND: return encode_append(message);
+    case RAFT_APPEND_ANSWER: return encode_append_answer(message);
+    case RAFT_HEARTBEAT: return encode_heartbeat(message);
+    case RAFT_SNAPSHOT: return encode_snapshot(message, chunk);
+    case RAFT_SNAPSHOT_ANSWER: return encode_snapshot_answer(message);
+    case RAFT_FOLLOW: return encode_follow(message);
     case RAFT_HEARTBEAT_ANSWER:
     case RAFT_TIMEOUT_NOW:
-    case RAFT_TIMEOUT_NOW_ANSWER: return encode_empty(message, &envelope);
+    case RAFT_TIMEOUT_NOW_ANSWER: return encode_empty(message);
     case RAFT_MESSAGE_TYPES: break;
     }
     UNREACHABLE();

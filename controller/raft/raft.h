@@ -100,7 +100,7 @@ struct raft_recovered {
     struct raft_snapshot snapshot;
     int64_t first_index; /* of entries[0]; <= snapshot.index + 1 */
     int64_t count;
-    const struct raft_entry *entries;
+    struct raft_entry *entries;
 };
 
 /* ---- messages -------------------------------------------------------------------------------------------------------- */

@@ -306,7 +306,7 @@ static void start_and_play(struct rig *rig)
 {
     sim_node_start(rig->node);
     if (rig->open_err != ERR_OK) return;
-    mem_free((void *)(uintptr_t)rig->recovered.raft.entries); /* the references went to the core */
+    mem_free(rig->recovered.raft.entries); /* the references went to the core */
     play(rig);
 }
 
@@ -363,7 +363,7 @@ static struct rig *stopped_rig(char path[static PATH_BYTES_MAX])
 {
     struct rig *rig = begin(3);
     sim_node_start(rig->node);
-    mem_free((void *)(uintptr_t)rig->recovered.raft.entries);
+    mem_free(rig->recovered.raft.entries);
     join(rig);
     settle(rig);
     append(rig, 1, 1, 0, 0, 3, 0, 100);
@@ -419,7 +419,7 @@ START_TEST(another_nodes_directory_is_refused)
 {
     struct rig *rig = begin(4);
     sim_node_start(rig->node);
-    mem_free((void *)(uintptr_t)rig->recovered.raft.entries);
+    mem_free(rig->recovered.raft.entries);
     join(rig);
     settle(rig);
     struct raft_store *other = NULL;
@@ -445,10 +445,10 @@ START_TEST(a_failed_commit_is_final)
     struct rig *rig = begin(5);
     sim_node_start(rig->node);
     raft_store_close(rig->store);
-    mem_free((void *)(uintptr_t)rig->recovered.raft.entries);
+    mem_free(rig->recovered.raft.entries);
     struct raft_store_callbacks callbacks = {rig, on_durable, on_taken, on_installed, note_failure};
     ck_assert_int_eq(raft_store_open(rig->env, DIRECTORY, 0, UUID_ZERO, &callbacks, &rig->store, &rig->recovered), ERR_OK);
-    mem_free((void *)(uintptr_t)rig->recovered.raft.entries);
+    mem_free(rig->recovered.raft.entries);
     rig->raft->config.self.directory_id = rig->recovered.identity.directory_id;
     sim_disk_fail_commits(rig->node, 1);
     join(rig);
