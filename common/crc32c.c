@@ -21,7 +21,7 @@ uint32_t crc32c_extend_portable(uint32_t crc, struct slice bytes)
 #include <immintrin.h>
 
 /* The instruction has a latency of three cycles and takes one a cycle: three streams keep it busy. */
-#define STREAM_BYTES 1024
+#define STREAM_BYTES ((size_t)1024)
 /* x^(8n - 33) modulo the polynomial, reflected, for n = 1024 and 2048: multiplying by it moves a state over n bytes. */
 #define OVER_ONE_STREAM  0x170076fa
 #define OVER_TWO_STREAMS 0xa51b6135

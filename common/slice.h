@@ -24,7 +24,7 @@ static inline struct slice slice_str(const char *text) { return text ? (struct s
 static inline bool slice_is_null(struct slice s) { return s.p == NULL; }
 static inline bool slice_equal(struct slice a, struct slice b)
 {
-    return a.n == b.n && (a.p == NULL) == (b.p == NULL) && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+    return a.n == b.n && (a.p == NULL) == (b.p == NULL) && (a.n == 0 || (a.p && memcmp(a.p, b.p, a.n) == 0));
 }
 static inline bool slice_equal_str(struct slice a, const char *text) { return slice_equal(a, slice_str(text)); }
 /* Byte order, shorter first on a tie: <0, 0, >0. */

@@ -76,6 +76,7 @@ void memory_abandon(struct connection *connection)
 
 static struct server_address *address_of(struct server *server, const char *text)
 {
+    ASSERT(text != NULL);
     struct slice key = slice_str(text);
     struct server_address *address = map_get(&server->addresses, key);
     if (address) return address;

@@ -9,6 +9,7 @@
 #include "broker/cli/port_owner.h"
 #include "broker/node/broker_node.h"
 #include "broker/node/broker_options.h"
+#include "common/assert.h"
 #include "common/config.h"
 #include "common/io/io.h"
 #include "common/listeners.h"
@@ -286,7 +287,7 @@ static const struct listener_config *controller_listener(const struct process *p
 {
     for (size_t i = 0; i < process->listeners.count; i++)
         if (process->listeners.items[i].is_controller) return &process->listeners.items[i];
-    return NULL; /* listeners_parse() has seen to it that there is one */
+    UNREACHABLE(); /* listeners_parse() has seen to it that there is one */
 }
 
 /* On the heap: it has room for all voters. */
