@@ -50,6 +50,7 @@ struct process {
     uint16_t controller_port;
     int32_t other_voters;
     bool is_directory_ours; /* made for this run */
+    bool has_controller_thread;
     bool is_stopping;
     int status;
     struct env_message resign;  /* main thread -> controller thread */
@@ -245,6 +246,7 @@ static void on_broker_failed(void *user, const char *reason)
 static void on_controller_failed(void *user, const char *reason)
 {
     struct process *process = user;
+    if (!process->has_controller_thread) release_lines(process, LOG_ERROR);
     log_line(&process->logger, LOG_ERROR, "controller", "this node ends: %s", reason);
     (void)fflush(NULL);
     _exit(1); /* on the controller's thread: nothing may be acknowledged from now on */
@@ -353,6 +355,7 @@ static int start_controller(struct process *process)
     }
     release_lines(process, LOG_INFO);
     process->controller_port = controller_node_port(process->controller);
+    process->has_controller_thread = true;
     io_start_thread(process->controller_io, "controller");
     return 0;
 }
