@@ -106,6 +106,8 @@ static void run_resolve(struct lane_job *job)
     /* A machine with nothing but loopback has no address that ADDRCONFIG would count. */
     hints.ai_flags = AI_NUMERICSERV;
     if (resolve->result != 0) resolve->result = getaddrinfo(resolve->host, resolve->port, &hints, &resolve->found);
+    if (resolve->result != 0 && io_is_localhost(resolve->host))
+        resolve->result = getaddrinfo(IO_LOOPBACK, resolve->port, &hints, &resolve->found);
 }
 
 static void take_addresses(struct io_stream *stream, const struct addrinfo *found)

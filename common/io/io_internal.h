@@ -171,6 +171,10 @@ void io_stream_pause(struct env *env, struct env_stream *stream, bool paused);
 void io_stream_close(struct env *env, struct env_stream *stream, bool after_drain);
 const char *io_stream_peer(const struct env_stream *stream);
 
+/* RFC 6761: "localhost" is loopback, also where no hosts file says so (containers, fresh chroots). */
+#define IO_LOOPBACK "127.0.0.1"
+static inline bool io_is_localhost(const char *host) { return strcmp(host, "localhost") == 0; }
+
 struct env_stream *io_connect(struct env *env, const char *host, uint16_t port, int64_t timeout_us, env_stream_fn handler, void *user);
 void io_connect_on_writable(struct io_stream *stream);
 void io_connect_cancel(struct io_stream *stream);

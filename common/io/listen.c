@@ -91,7 +91,9 @@ static enum err open_listener(const char *host, uint16_t port, int *out)
     char service[8];
     (void)snprintf(service, sizeof service, "%u", port);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
-    if (getaddrinfo(*host ? host : NULL, service, &hints, &found) != 0) return ERR_UNRESOLVED;
+    int result = getaddrinfo(*host ? host : NULL, service, &hints, &found);
+    if (result != 0 && io_is_localhost(host)) result = getaddrinfo(IO_LOOPBACK, service, &hints, &found);
+    if (result != 0) return ERR_UNRESOLVED;
     enum err err = ERR_UNRESOLVED;
     /* For all interfaces IPv6's wildcard comes first where it can, because it takes IPv4 too. */
     for (int want_v6 = *host ? -1 : 1; want_v6 >= -1 && err != ERR_OK; want_v6--) {
