@@ -2,6 +2,7 @@
  * lines below it are what the partition must say, all of it and nothing more. The files explain the rules better than code. */
 #include "broker/replica/partition.h"
 #include "common/mem.h"
+#include "common/mutant.h"
 #include "common/str.h"
 
 #include <check.h>
@@ -28,6 +29,15 @@ struct player {
 };
 
 static glob_t files;
+
+#ifdef SKIFF_MUTANTS
+/* MUTANT=name in the environment plants one bug: a transcript must notice. */
+bool mutant_is_on(const char *name)
+{
+    const char *wanted = getenv("MUTANT");
+    return wanted && strcmp(wanted, name) == 0;
+}
+#endif
 
 __attribute__((format(printf, 2, 3))) static void say(struct player *player, const char *format, ...)
 {
