@@ -42,10 +42,11 @@ struct checker_replica {
     int64_t log_end, durable_end, high_watermark;
 };
 struct checker_partition {
+    bool is_known;     /* committed metadata has it */
     int64_t watermark; /* the greatest of any leader */
     int32_t *leaders;  /* by leader epoch; -1: none seen */
     int32_t epoch_count;
-    int32_t leader_epoch, partition_epoch; /* committed */
+    int32_t leader, leader_epoch, partition_epoch; /* committed */
     struct checker_replica replicas[WORKLOAD_NODES_MAX];
 };
 struct checker_node {
@@ -79,6 +80,8 @@ void checker_on_crash(struct checker *checker, uint32_t node, bool is_power);
 void checker_on_wipe(struct checker *checker, uint32_t node);
 /* Something happened on the node. `newest`: the newest image of any node that runs. */
 void checker_look(struct checker *checker, uint32_t node, const struct checker_view *view, const struct image *newest);
+/* By the newest committed metadata that was seen. */
+bool checker_is_leader(const struct checker *checker, uint32_t partition, int32_t node, int32_t leader_epoch);
 /* Nothing was acknowledged that could be lost. */
 void checker_acked(struct checker *checker, uint32_t partition, int64_t offset);
 

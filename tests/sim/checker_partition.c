@@ -219,16 +219,24 @@ void checker_look_at_truth(struct checker *checker)
     for (uint32_t partition = 0; partition < checker->workload->partition_count; partition++) {
         const struct image_partition *state = committed_state(checker, partition);
         struct checker_partition *p = &checker->partitions[partition];
-        if (!state || state->partition_epoch == p->partition_epoch) continue;
+        if (!state || (p->is_known && state->partition_epoch == p->partition_epoch)) continue;
+        p->is_known = true;
         if (state->leader_epoch < p->leader_epoch || state->partition_epoch < p->partition_epoch)
             verdict_fail(checker->verdict, "P-PE", "partition %u went back from epochs (%d, %d) to (%d, %d)", partition, p->leader_epoch,
                          p->partition_epoch, state->leader_epoch, state->partition_epoch);
+        p->leader = state->leader;
         p->leader_epoch = state->leader_epoch;
         p->partition_epoch = state->partition_epoch;
         trace_state(checker, partition, state);
         forgive_wiped(checker, partition, state);
         check_candidates(checker, partition, state);
     }
+}
+
+bool checker_is_leader(const struct checker *checker, uint32_t partition, int32_t node, int32_t leader_epoch)
+{
+    const struct checker_partition *p = &checker->partitions[partition];
+    return p->is_known && p->leader == node && p->leader_epoch == leader_epoch;
 }
 
 void checker_acked(struct checker *checker, uint32_t partition, int64_t offset)

@@ -30,6 +30,7 @@ struct batch {
     struct buf *records;
     uint32_t first_number, count;
     int32_t base_sequence;
+    struct client_partition asked; /* the leader that it was sent to */
     bool is_sent, is_acked;
 };
 struct producer {

@@ -61,6 +61,12 @@ static void on_acked(void *context, uint32_t partition, int64_t offset)
     checker_acked(&cluster->checker, partition, offset);
 }
 
+static bool leads(void *context, uint32_t partition, int32_t node, int32_t leader_epoch)
+{
+    const struct cluster *cluster = context;
+    return checker_is_leader(&cluster->checker, partition, node, leader_epoch);
+}
+
 /* ---- looking, ticking ---------------------------------------------------------------------------------------------- */
 
 /* The newest committed metadata that any controller has applied. */
@@ -138,6 +144,8 @@ static void cluster_begin(struct cluster *cluster, const struct cluster_options 
     cluster->segment_bytes = prng_chance(&prng, 1, 2) ? prng_range(&prng, 1000, 20000) : 1 << 20;
     cluster->snapshot_log_bytes = prng_chance(&prng, 1, 2) ? 2000 : 1 << 20;
     draw_workload(cluster, &prng);
+    cluster->workload.leads = leads;
+    cluster->workload.context = cluster;
     cluster->workload.history.on_acked = on_acked;
     cluster->workload.history.context = cluster;
     checker_init(&cluster->checker, &cluster->verdict, &cluster->workload);

@@ -68,8 +68,10 @@ static void send_batch(struct batch *batch)
     request.topic_data = &topic_data;
     request.topic_data_count = 1;
     batch->is_sent = true;
-    client_send(&batch->call, client->partitions[producer->partition].leader, API_PRODUCE, workload->produce_version, &request,
-                REQUEST_TIMEOUT_US);
+    batch->asked = client->partitions[producer->partition];
+    log_line(env_logger(client->env), LOG_DEBUG, "producer", "partition %u sequence %d to node %d, epoch %d", producer->partition,
+             batch->base_sequence, batch->asked.leader, batch->asked.leader_epoch);
+    client_send(&batch->call, batch->asked.leader, API_PRODUCE, workload->produce_version, &request, REQUEST_TIMEOUT_US);
 }
 
 static void schedule(struct producer *producer, int64_t mean_us)
@@ -136,6 +138,13 @@ static void on_acked(struct batch *batch, int64_t base_offset, int64_t now_us)
     drop_acked(producer);
 }
 
+/* A leader that does not know yet that its office has ended lacks what its successor took. */
+static bool is_answer_of_leader(const struct batch *batch)
+{
+    const struct workload *workload = batch->producer->client->workload;
+    return workload->leads(workload->context, batch->producer->partition, batch->asked.leader, batch->asked.leader_epoch);
+}
+
 /* An error that the protocol does not allow here. */
 static void on_bad_error(struct batch *batch, int16_t error)
 {
@@ -163,7 +172,7 @@ static void on_produced(struct client_call *call, enum err err, const void *mess
         on_acked(batch, answer->base_offset, now_us);
     else if (kafka_error_is_retriable(answer->error_code))
         try_again(batch);
-    else if (answer->error_code == KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER && !is_oldest)
+    else if (answer->error_code == KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER && (!is_oldest || !is_answer_of_leader(batch)))
         try_again(batch);
     else
         on_bad_error(batch, answer->error_code);

@@ -94,6 +94,9 @@ struct workload {
     uint32_t records_max; /* per producer */
     int64_t think_us;     /* mean pause between batches */
     int16_t produce_version, fetch_version, metadata_version;
+    /* Whether that node leads the partition in that epoch, as committed metadata has it. */
+    bool (*leads)(void *context, uint32_t partition, int32_t node, int32_t leader_epoch);
+    void *context;
     bool is_stopping; /* no new batches; those under way are finished */
     struct client *clients[WORKLOAD_CLIENTS_MAX];
     struct sim_node *client_nodes[WORKLOAD_CLIENTS_MAX];
