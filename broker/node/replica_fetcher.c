@@ -3,7 +3,6 @@
 
 #include "common/checked.h"
 #include "common/mem.h"
-#include "common/mutant.h"
 #include "proto/channel.h"
 #include "proto/codec.h"
 
@@ -257,10 +256,8 @@ static void on_divergence(struct replica *replica, const struct fetch_response_d
     struct partition *p = &replica->partition;
     int32_t own_epoch = -1;
     int64_t own_end = 0;
-    /* KIP-279: no further than where our own log leaves the leader's largest common epoch. */
     plog_epoch_end(replica->log, leader->epoch, &own_epoch, &own_end);
-    int64_t target = max_i64(min_i64(own_end, leader->end_offset), p->log_start);
-    if (MUTANT("truncate_to_watermark")) target = p->high_watermark;
+    int64_t target = partition_cut_offset(p, leader->end_offset, own_end);
     if (target >= p->log_end || replica->truncation) {
         delay(replica);
         return;

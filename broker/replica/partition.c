@@ -81,6 +81,12 @@ bool partition_can_fetch(const struct partition *p)
     return p->settings->counts_unflushed || !partition_needs_flush(p) || MUTANT("fetch_before_flush");
 }
 
+int64_t partition_cut_offset(const struct partition *p, int64_t leader_epoch_end, int64_t own_epoch_end)
+{
+    if (MUTANT("truncate_to_watermark")) return p->high_watermark;
+    return max_i64(min_i64(own_epoch_end, leader_epoch_end), p->log_start);
+}
+
 static int32_t effective_minimum(const struct partition *p) { return isr_effective_minimum(p->min_insync, p->replica_count); }
 
 enum kafka_error partition_check_leader(const struct partition *p, int32_t leader_epoch)

@@ -173,6 +173,9 @@ enum kafka_error partition_check_follower(const struct partition *p, int32_t rep
 static inline bool partition_is_end_known(const struct partition *p) { return p->high_watermark >= p->epoch_start; }
 /* Follower: all that it holds, and that it cut what it cut, is durable; the next fetch asks from log_end. */
 bool partition_can_fetch(const struct partition *p);
+/* Where a follower's log parts from its leader's (KIP-101, KIP-279): the leader says where its largest epoch up to ours ends, the own
+ * log where that epoch, or the largest below it, ends here. Below log_end, or the leader contradicts itself. */
+int64_t partition_cut_offset(const struct partition *p, int64_t leader_epoch_end, int64_t own_epoch_end);
 /* Bytes or a truncation wait for a flush. */
 bool partition_needs_flush(const struct partition *p);
 /* One past the last offset that counts as held by this node. */

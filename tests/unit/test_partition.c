@@ -241,6 +241,8 @@ static void ask(struct player *player, const struct words *words)
                                                                (int32_t)number(words, "epoch", -1))));
     else if (strcmp(what, "may-fetch") == 0)
         say(player, "%s\n", partition_can_fetch(p) ? "yes" : "no");
+    else if (strcmp(what, "cut") == 0)
+        say(player, "%lld\n", (long long)partition_cut_offset(p, number(words, "leader", 0), number(words, "own", 0)));
     else if (strcmp(what, "end-known") == 0)
         say(player, "%s\n", partition_is_end_known(p) ? "yes" : "no");
     else if (strcmp(what, "offsets") == 0)
