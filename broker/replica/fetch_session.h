@@ -46,7 +46,7 @@ struct fetch_entry {
     struct list_node dirty;      /* linked: looked at by the next fetch */
     struct list_node watch;      /* in the partition's list of watchers, by the caller */
     bool is_quiet;
-    bool is_noted;              /* the caller's, false for each new position: a follower's was counted as its progress */
+    bool is_noted;          /* the caller's, false for each new position: a follower's was counted as its progress */
     int64_t sent_watermark; /* what the client was told last; -1 */
     int64_t sent_log_start;
 };
