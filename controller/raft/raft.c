@@ -172,8 +172,10 @@ void raft_send_probe_answer(struct raft *raft, struct raft_member to, uint64_t r
     if (!answer.probe.is_born) {
         answer.probe.voters.count = raft->config.listed_count;
         for (uint32_t i = 0; i < raft->config.listed_count; i++) answer.probe.voters.voters[i].id = raft->config.listed[i];
-    } else if (!raft_membership_is_joint(membership)) {
-        answer.probe.voters = membership->current; /* a joint one is not told: nobody may be born into it */
+    } else {
+        /* Of a joint one the old set: who was there from the beginning may be needed to commit the new one. With an empty log it
+         * cannot be elected by a majority of the old set, which has the first entry. */
+        answer.probe.voters = raft_membership_is_joint(membership) ? membership->outgoing : membership->current;
     }
     raft_send_now(raft, &answer);
 }
@@ -354,7 +356,8 @@ static bool is_from_leader(enum raft_message_type type) { return type == RAFT_AP
 static void hear_of_other_directory(struct raft *raft, const struct raft_message *message)
 {
     bool is_leaders = is_from_leader(message->type) && message->to.id == raft->config.self.id && message->term >= raft->hard.term;
-    if (!is_leaders || raft->role == RAFT_LEADER) return;
+    /* While the disks are being exchanged the leader sends to both. */
+    if (!is_leaders || raft->role == RAFT_LEADER || raft->seat_term == message->term) return;
     if (raft->role != RAFT_LEARNER) {
         raft->is_disowned = true;
         raft_become_follower(raft, message->term, RAFT_NO_MEMBER);
@@ -396,7 +399,10 @@ static void receive(struct raft *raft, const struct raft_message *message)
     }
     if (is_from_leader(message->type)) {
         if (raft->role == RAFT_LEADER && message->term == raft->hard.term) return; /* two leaders of a term: not from us */
-        if (message->request) raft->is_disowned = false;                           /* it is a voter's that is sent to */
+        if (message->request) {                                                    /* only voters are sent to */
+            raft->is_disowned = false;
+            raft->seat_term = message->term;
+        }
         raft_become_follower(raft, message->term, message->from);
     } else if (message->term > raft->hard.term) {
         raft_become_follower(raft, message->term, RAFT_NO_MEMBER);

@@ -111,7 +111,7 @@ void raft_birth_hear(struct raft *raft, const struct raft_message *message)
 {
     ASSERT(raft->role == RAFT_UNBORN);
     if (message->probe.is_born) {
-        /* Only an answer tells the voters; a joint membership is not told: ask again later. */
+        /* Only an answer tells the voters. */
         bool is_usable = message->type == RAFT_PROBE_ANSWER && !uuid_is_zero(message->cluster_id) && message->probe.voters.count > 0 &&
                          raft_voters_are_valid(&message->probe.voters);
         if (is_usable) join_cluster(raft, message);

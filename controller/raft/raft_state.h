@@ -81,6 +81,7 @@ struct raft {
     int32_t rank; /* own place in the succession */
     /* A leader counts another disk in this node's place: what the own log says about the own seat was never committed. */
     bool is_disowned;
+    int64_t seat_term; /* the last term whose leader sent to this very directory, as to a voter */
 
     int64_t election_deadline_us; /* follower: campaign then */
     uint32_t election_attempts;   /* since a leader was heard */

@@ -417,6 +417,9 @@ START_TEST(a_voter_that_the_leader_does_not_count_follows_as_a_learner)
     heartbeat.to = member(0, 10);
     receive(&f, heartbeat); /* it counts after all */
     ck_assert_int_eq(f.raft->role, RAFT_FOLLOWER);
+    heartbeat.to = member(0, 99);
+    receive(&f, heartbeat); /* ... as long as the disks are being exchanged, both do */
+    ck_assert_int_eq(f.raft->role, RAFT_FOLLOWER);
     raft_destroy(f.raft);
 }
 END_TEST
