@@ -62,27 +62,13 @@ int64_t replica_visible_end(const struct replica *replica, bool is_read_committe
 
 /* ---- effects of a step ---- */
 
-static isr_set isr_of_answer(const struct replica *replica, const struct alter_partition *item)
-{
-    isr_set isr = 0;
-    for (size_t i = 0; i < item->isr_count; i++) {
-        int32_t at = partition_find(&replica->partition, item->isr[i]);
-        if (at >= 0) isr |= isr_of((size_t)at);
-    }
-    return isr;
-}
-
 static void on_isr_answer(struct alter_partition *item, int64_t now_us)
 {
     struct replica *replica = item->user;
     struct partition_event event = {
         .type = PARTITION_ISR_ANSWERED,
         .now_us = now_us,
-        .isr_answered = {.proposal = item->proposal,
-                         .error = item->error,
-                         .isr = isr_of_answer(replica, item),
-                         .leader_epoch = item->leader_epoch,
-                         .partition_epoch = item->partition_epoch},
+        .isr_answered = {.proposal = item->proposal, .error = item->error},
     };
     replica->alter = NULL;
     mem_free(item);

@@ -30,7 +30,7 @@
  *   FETCHED_BY      -               -                        progress, watermark, ISR joins    on_fetched_by
  *   FETCHED         -               watermark                -                                 on_fetched
  *   WAITING         asserts         asserts                  wait, or complete at once         on_waiting
- *   ISR_ANSWERED    -               -                        commit, retry later or in doubt   on_isr_answered
+ *   ISR_ANSWERED    -               -                        retry later, or await metadata     on_isr_answered
  *   TICK            -               -                        ISR shrinks, ISR joins            on_tick
  *   REMOVED         role IDLE; waiters fail                                                    on_removed
  *   FAILED          role OFFLINE; waiters fail                                                 on_failed
@@ -453,12 +453,10 @@ static void on_isr_answered(struct partition *p, const struct partition_event *e
         /* The controller compares epochs first: no copy of this proposal was committed. */
         p->proposal_state = PROPOSAL_NONE;
         p->propose_after_us = saturating_add_i64(event->now_us, PROPOSE_AGAIN_US);
-    } else if (error == KAFKA_NONE && event->isr_answered.leader_epoch == p->leader_epoch &&
-               event->isr_answered.partition_epoch > p->partition_epoch) {
-        commit_isr(p, event->isr_answered.isr, event->isr_answered.partition_epoch, actions);
     } else {
-        /* Stale (INVALID_UPDATE_VERSION, FENCED_LEADER_EPOCH, NEW_LEADER_ELECTED, UNKNOWN_TOPIC_ID ...): newer metadata is on
-         * its way, and only it can tell whether an earlier copy was committed. */
+        /* Committed, or stale (INVALID_UPDATE_VERSION, FENCED_LEADER_EPOCH, NEW_LEADER_ELECTED, UNKNOWN_TOPIC_ID ...): metadata is
+         * on its way. Only there is the new ISR in order with changes of min.insync.replicas: an answer that overtook a raised
+         * minimum would let this leader acknowledge alone what a member of the ELR lacks. */
         p->proposal_state = PROPOSAL_IN_DOUBT;
     }
     advance_watermark(p, actions);

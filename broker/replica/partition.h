@@ -130,9 +130,7 @@ struct partition_event {
         struct produce_waiter *waiting; /* required_offset and leader_epoch set */
         struct {
             struct isr_proposal proposal; /* the one that is answered */
-            enum kafka_error error;
-            isr_set isr; /* with KAFKA_NONE: what was committed */
-            int32_t leader_epoch, partition_epoch;
+            enum kafka_error error; /* NONE: committed; metadata will bring it, and only that counts */
         } isr_answered;
     };
 };

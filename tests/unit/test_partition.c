@@ -216,14 +216,8 @@ static enum kafka_error error_named(const char *name)
 
 static void answer(struct player *player, const struct words *words)
 {
-    int32_t isr[REPLICAS_MAX];
     struct partition_event event = {.type = PARTITION_ISR_ANSWERED,
-                                    .isr_answered = {.proposal = player->proposal,
-                                                     .error = error_named(words->names[1]),
-                                                     .leader_epoch = (int32_t)number(words, "epoch", player->partition.leader_epoch),
-                                                     .partition_epoch = (int32_t)number(words, "change", -1)}};
-    size_t count = ids(words, "isr", isr);
-    for (size_t i = 0; i < count; i++) event.isr_answered.isr |= isr_of((size_t)partition_find(&player->partition, isr[i]));
+                                    .isr_answered = {.proposal = player->proposal, .error = error_named(words->names[1])}};
     step(player, event);
 }
 
