@@ -332,8 +332,9 @@ void replica_manager_apply(struct replica_manager *m, const struct image_delta *
     if (!m->is_started || m->is_closing) return;
     for (uint32_t i = 0; i < delta->topics_removed.count; i++) apply_removed_topic(m, delta->topics_removed.items[i]);
     for (uint32_t i = 0; i < delta->topics_configured.count; i++) apply_topic_config(m, delta->topics_configured.items[i]);
-    for (uint32_t i = 0; i < delta->partition_count; i++) apply_partition(m, delta->partitions[i].topic, delta->partitions[i].partition);
+    /* Before the partitions: a raised minimum holds for an ISR that shrinks with it. */
     if (delta->broker_configs.count) apply_broker_configs(m);
+    for (uint32_t i = 0; i < delta->partition_count; i++) apply_partition(m, delta->partitions[i].topic, delta->partitions[i].partition);
     if (delta->brokers.count) apply_brokers(m, &delta->brokers);
 }
 
