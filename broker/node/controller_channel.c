@@ -183,8 +183,9 @@ static Skiff__FeatureRange **list_features(struct arena *arena)
     for (size_t i = 0; i < FEATURE_COUNT; i++) {
         pointers[i] = arena_alloc(arena, sizeof **pointers);
         skiff__feature_range__init(pointers[i]);
-        struct slice name = arena_printf(arena, "%s", FEATURES[i].name);
-        pointers[i]->name = (char *)(uintptr_t)name.p;
+        size_t size = strlen(FEATURES[i].name) + 1;
+        pointers[i]->name = arena_alloc(arena, size);
+        memcpy(pointers[i]->name, FEATURES[i].name, size);
         pointers[i]->level_min = FEATURES[i].level_min;
         pointers[i]->level_max = FEATURES[i].level_max;
     }

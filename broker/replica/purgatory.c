@@ -20,7 +20,9 @@ void purgatory_add(struct purgatory *purgatory, struct produce_waiter *waiter)
 
 static void complete_first(struct purgatory *purgatory, enum kafka_error error, struct list *completed)
 {
-    struct produce_waiter *waiter = waiter_of(list_first(&purgatory->waiters));
+    struct list_node *first = list_first(&purgatory->waiters);
+    ASSERT(first != NULL);
+    struct produce_waiter *waiter = waiter_of(first);
     waiter->error = error;
     list_remove(&waiter->node);
     list_push_back(completed, &waiter->node);
