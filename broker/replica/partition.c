@@ -312,7 +312,7 @@ static isr_set isr_of_ids(const struct partition *p, const int32_t *ids, size_t 
 static void on_assigned(struct partition *p, const struct partition_event *event, struct partition_actions *actions)
 {
     const struct partition_assignment *a = &event->assigned;
-    /* The controller's answer to our own proposal may be ahead of the metadata log. */
+    /* Older than what we know. */
     if (a->leader_epoch < p->leader_epoch || a->partition_epoch < p->partition_epoch) return;
     bool is_newer = a->partition_epoch > p->partition_epoch;
     bool is_new_role = a->leader_epoch > p->leader_epoch || a->leader_id != p->leader_id;
