@@ -68,49 +68,16 @@ static enum err parse_listeners(struct listeners *listeners, const struct config
     return err;
 }
 
-/* ---- security protocols -------------------------------------------------------------------------------------------- */
-
-static enum err map_one(struct listeners *listeners, struct slice pair, char *reason)
-{
-    struct slice rest = pair, name;
-    (void)str_split(&rest, ':', &name);
-    name = str_trim(name), rest = str_trim(rest);
-    size_t protocol = 0;
-    while (protocol < PROTOCOL_COUNT && !slice_equal_str(rest, protocol_names[protocol])) protocol++;
-    if (protocol == PROTOCOL_COUNT)
-        return fail(
-            reason,
-            "listener.security.protocol.map: %.*s is not of the form NAME:PROTOCOL, with PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
-            SLICE_ARG(pair));
-    for (size_t i = 0; i < listeners->count; i++)
-        if (slice_equal_str(name, listeners->items[i].name)) listeners->items[i].protocol = (enum security_protocol)protocol;
-    return ERR_OK;
-}
-
-static enum err map_protocols(struct listeners *listeners, const struct config *config, char *reason)
-{
-    struct slice rest = config->values[CONFIG_LISTENER_SECURITY_PROTOCOL_MAP].text, part;
-    enum err err = ERR_OK;
-    for (size_t i = 0; i < listeners->count; i++) listeners->items[i].protocol = PROTOCOL_COUNT;
-    while (!err && str_split(&rest, ',', &part))
-        if (str_trim(part).n > 0) err = map_one(listeners, str_trim(part), reason);
-    for (size_t i = 0; !err && i < listeners->count; i++) {
-        struct listener_config *listener = &listeners->items[i];
-        /* Kafka: the map's default covers controllers too, as long as nobody set it. */
-        if (listener->protocol == PROTOCOL_COUNT && listener->is_controller &&
-            !config_is_set(config, CONFIG_LISTENER_SECURITY_PROTOCOL_MAP))
-            listener->protocol = PROTOCOL_PLAINTEXT;
-        if (listener->protocol == PROTOCOL_COUNT)
-            return fail(reason, "listener %s has no protocol: add %s:PLAINTEXT to listener.security.protocol.map", listener->name,
-                        listener->name);
-        if (listener->protocol != PROTOCOL_PLAINTEXT)
-            return fail(reason, "listener %s wants %s, which is not available yet: only PLAINTEXT is", listener->name,
-                        protocol_names[listener->protocol]);
-    }
-    return err;
-}
-
 /* ---- roles --------------------------------------------------------------------------------------------------------- */
+
+/* Brokers connect to the controllers by the first one. */
+static struct slice first_controller_name(const struct config *config)
+{
+    struct slice rest = config->values[CONFIG_CONTROLLER_LISTENER_NAMES].text, name;
+    while (str_split(&rest, ',', &name))
+        if (str_trim(name).n > 0) return str_trim(name);
+    return SLICE_NULL;
+}
 
 static void mark_controllers(struct listeners *listeners, const struct config *config)
 {
@@ -119,6 +86,79 @@ static void mark_controllers(struct listeners *listeners, const struct config *c
         for (size_t i = 0; i < listeners->count; i++)
             if (slice_equal_str(str_trim(name), listeners->items[i].name)) listeners->items[i].is_controller = true;
 }
+
+/* Kafka's rules for a node that is one of both: a controller takes no clients, and a broker no controllers. */
+static enum err check_roles(const struct listeners *listeners, const struct config *config, char *reason)
+{
+    bool is_broker = config_has_role(config, "broker"), is_controller = config_has_role(config, "controller");
+    if ((!is_broker || !is_controller) && slice_is_null(first_controller_name(config)))
+        return fail(reason,
+                    "controller.listener.names: name the listener that the controllers use, e.g. CONTROLLER, also in process.roles=%s",
+                    is_broker ? "broker" : "controller");
+    for (size_t i = 0; i < listeners->count; i++) {
+        const struct listener_config *listener = &listeners->items[i];
+        if (!is_broker && !listener->is_controller)
+            return fail(reason, "listeners: %s is not in controller.listener.names, and a node with process.roles=controller has no others",
+                        listener->name);
+        if (!is_controller && listener->is_controller)
+            return fail(reason,
+                        "listeners: %s is in controller.listener.names: a node with process.roles=broker connects to it, and has none",
+                        listener->name);
+    }
+    return ERR_OK;
+}
+
+/* ---- security protocols -------------------------------------------------------------------------------------------- */
+
+static enum err parse_pair(struct slice pair, struct slice *name, enum security_protocol *protocol, char *reason)
+{
+    struct slice rest = pair;
+    (void)str_split(&rest, ':', name);
+    *name = str_trim(*name), rest = str_trim(rest);
+    size_t found = 0;
+    while (found < PROTOCOL_COUNT && !slice_equal_str(rest, protocol_names[found])) found++;
+    *protocol = (enum security_protocol)found;
+    if (found < PROTOCOL_COUNT) return ERR_OK;
+    return fail(reason,
+                "listener.security.protocol.map: %.*s is not of the form NAME:PROTOCOL, with PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
+                SLICE_ARG(pair));
+}
+
+static enum err map_protocol(const struct config *config, struct slice name, bool is_controller, enum security_protocol *out, char *reason)
+{
+    struct slice rest = config->values[CONFIG_LISTENER_SECURITY_PROTOCOL_MAP].text, part, mapped;
+    enum security_protocol protocol;
+    *out = PROTOCOL_COUNT;
+    while (str_split(&rest, ',', &part)) {
+        if (str_trim(part).n == 0) continue;
+        enum err err = parse_pair(str_trim(part), &mapped, &protocol, reason);
+        if (err) return err;
+        if (slice_equal(mapped, name)) *out = protocol;
+    }
+    /* Kafka: the map's default covers controllers too, as long as nobody set it. */
+    if (*out == PROTOCOL_COUNT && is_controller && !config_is_set(config, CONFIG_LISTENER_SECURITY_PROTOCOL_MAP)) *out = PROTOCOL_PLAINTEXT;
+    if (*out == PROTOCOL_COUNT)
+        return fail(reason, "listener %.*s has no protocol: add %.*s:PLAINTEXT to listener.security.protocol.map", SLICE_ARG(name),
+                    SLICE_ARG(name));
+    if (*out != PROTOCOL_PLAINTEXT)
+        return fail(reason, "listener %.*s wants %s, which is not available yet: only PLAINTEXT is", SLICE_ARG(name), protocol_names[*out]);
+    return ERR_OK;
+}
+
+/* Also of the controllers' listener that a broker alone does not have, but connects to. */
+static enum err map_protocols(struct listeners *listeners, const struct config *config, char *reason)
+{
+    enum security_protocol remote;
+    enum err err = ERR_OK;
+    for (size_t i = 0; !err && i < listeners->count; i++) {
+        struct listener_config *listener = &listeners->items[i];
+        err = map_protocol(config, slice_str(listener->name), listener->is_controller, &listener->protocol, reason);
+    }
+    if (!err && !config_has_role(config, "controller")) err = map_protocol(config, first_controller_name(config), true, &remote, reason);
+    return err;
+}
+
+/* ---- between brokers ----------------------------------------------------------------------------------------------- */
 
 static enum err find_inter_broker(struct listeners *listeners, const struct config *config, char *reason)
 {
@@ -228,6 +268,9 @@ static enum err parse_voters(struct listeners *listeners, const struct config *c
     for (size_t i = 0; i < listeners->count; i++) has_listener |= listeners->items[i].is_controller;
     if (is_controller && !is_voter)
         return fail(reason, "controller.quorum.voters does not name this node (node.id=%d), which is a controller", config_node_id(config));
+    if (!is_controller && is_voter)
+        return fail(reason, "controller.quorum.voters names this node (node.id=%d), which is no controller: process.roles=broker",
+                    config_node_id(config));
     if (is_controller && !has_listener)
         return fail(reason, "controller.listener.names: name the listener that the controllers use, e.g. CONTROLLER with "
                             "CONTROLLER://HOST:PORT in listeners");
@@ -241,6 +284,7 @@ enum err listeners_parse(struct listeners *listeners, const struct config *confi
     enum err err = parse_listeners(listeners, config, reason);
     if (err) return err;
     mark_controllers(listeners, config);
+    if ((err = check_roles(listeners, config, reason))) return err;
     if ((err = map_protocols(listeners, config, reason))) return err;
     if ((err = find_inter_broker(listeners, config, reason))) return err;
     if ((err = advertise(listeners, config, local_host, reason))) return err;

@@ -35,7 +35,8 @@ struct listeners {
 };
 
 /* `local_host` is this machine's name, for listeners on all interfaces. On an error `reason` says what, where and what to do.
- * A node without controller.quorum.voters is its own and only controller, on a port of the loopback interface. */
+ * A node without controller.quorum.voters is its own and only controller, on a port of the loopback interface. One that is only a
+ * controller has no listener but the controllers', one that is only a broker has none of those. */
 NODISCARD enum err listeners_parse(struct listeners *listeners, const struct config *config, const char *local_host,
                                    char reason[static CONFIG_LINE_MAX]);
 const struct listener_config *listeners_find(const struct listeners *listeners, struct slice name);

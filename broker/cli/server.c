@@ -2,6 +2,9 @@
  *
  *   main thread: the broker's loop, signals          controller thread: the controller's loop
  *
+ * process.roles=controller: there is no broker, and the main thread waits for signals. process.roles=broker: the controller has no
+ * listener and no vote; it follows the quorum's log for the broker of its process.
+ *
  * A node with one disk and one core does its work in these two and in the lanes of common/io, which wait for the disk.
  * SIGTERM or SIGINT: leaderships move away, logs are flushed and marked clean, Raft leadership goes on, the process ends; the
  * second one ends it at once. */
@@ -43,13 +46,14 @@ struct process {
     struct list held;
     struct config config;
     struct listeners listeners;
-    struct io *broker_io, *controller_io;
+    struct io *main_io, *controller_io;
     struct controller_node *controller;
     struct broker_node *broker;
     char *controller_directory;
     uint16_t controller_port;
     int32_t other_voters;
-    bool is_directory_ours; /* made for this run */
+    bool is_controller, is_broker; /* process.roles */
+    bool is_directory_ours;        /* made for this run */
     bool has_controller_thread;
     bool is_stopping;
     int status;
@@ -187,8 +191,8 @@ static int resolve_listeners(struct process *process)
     char host[HOST_MAX + 1] = "localhost", reason[CONFIG_LINE_MAX];
     if (gethostname(host, sizeof host - 1) != 0) (void)snprintf(host, sizeof host, "localhost");
     if (listeners_parse(&process->listeners, &process->config, host, reason)) return fail(reason);
-    if (!config_has_role(&process->config, "controller") || !config_has_role(&process->config, "broker"))
-        return fail("process.roles: a node of this version is broker,controller");
+    process->is_controller = config_has_role(&process->config, "controller");
+    process->is_broker = config_has_role(&process->config, "broker");
     for (size_t i = 0; i < process->listeners.voter_count; i++)
         if (process->listeners.voters[i].id != config_node_id(&process->config)) process->other_voters++;
     return 0;
@@ -233,7 +237,7 @@ static void on_update(struct env_message *message, int64_t now_us)
 static void end_process(struct process *process, int status)
 {
     process->status = status;
-    io_stop(process->broker_io);
+    io_stop(process->main_io);
 }
 
 static void on_broker_failed(void *user, const char *reason)
@@ -270,7 +274,8 @@ static int make_directories(struct process *process)
     struct slice rest = config_log_dirs(&process->config), dir, first = own && *own ? slice_str(own) : SLICE_NULL;
     char path[PATH_BYTES_MAX], lock[PATH_BYTES_MAX + 8];
     enum err err = ERR_OK;
-    while (str_split(&rest, ',', &dir)) {
+    /* A controller has no use for more than one. */
+    while ((process->is_broker || slice_is_null(first)) && str_split(&rest, ',', &dir)) {
         dir = str_trim(dir);
         if (dir.n == 0) continue;
         if (slice_is_null(first)) first = dir;
@@ -285,11 +290,13 @@ static int make_directories(struct process *process)
     return err ? explain_directory(path, err) : 0;
 }
 
+/* NULL for a node that is only a broker. */
 static const struct listener_config *controller_listener(const struct process *process)
 {
     for (size_t i = 0; i < process->listeners.count; i++)
         if (process->listeners.items[i].is_controller) return &process->listeners.items[i];
-    UNREACHABLE(); /* listeners_parse() has seen to it that there is one */
+    ASSERT(!process->is_controller); /* listeners_parse() has seen to it that there is one */
+    return NULL;
 }
 
 /* On the heap: it has room for all voters. */
@@ -305,9 +312,9 @@ static struct controller_node_config *controller_config(struct process *process,
                                             ? config_number(config, CONFIG_CONTROLLER_QUORUM_ELECTION_TIMEOUT_MS)
                                             : 0,
                  .snapshot_log_bytes = config_number(config, CONFIG_METADATA_LOG_MAX_RECORD_BYTES_BETWEEN_SNAPSHOTS)},
-        .listener_name = listener->name,
-        .host = listener->host,
-        .port = listener->port,
+        .listener_name = listener ? listener->name : NULL,
+        .host = listener ? listener->host : NULL,
+        .port = listener ? listener->port : 0,
         .limits = broker_server_limits(config),
         .session_timeout_ms = config_number(config, CONFIG_BROKER_SESSION_TIMEOUT_MS),
         .rebalance_interval_ms = config_flag(config, CONFIG_AUTO_LEADER_REBALANCE_ENABLE)
@@ -319,7 +326,7 @@ static struct controller_node_config *controller_config(struct process *process,
         .defaults = {.min_insync_replicas = (int32_t)config_number(config, CONFIG_MIN_INSYNC_REPLICAS),
                      .is_flushing = strcmp(config_text(config, CONFIG_LOG_FLUSH_POLICY), "fsync") == 0,
                      .is_unclean_allowed = config_flag(config, CONFIG_UNCLEAN_LEADER_ELECTION_ENABLE)},
-        .broker_env = io_env(process->broker_io),
+        .broker_env = process->is_broker ? io_env(process->main_io) : NULL,
         .on_update = on_update,
         .receiver = process,
         .on_failed = on_controller_failed,
@@ -343,7 +350,7 @@ static int start_controller(struct process *process)
     mem_free(config);
     if (err) {
         char reason[CONFIG_LINE_MAX];
-        if (err == ERR_IN_USE || err == ERR_UNRESOLVED) {
+        if (listener && (err == ERR_IN_USE || err == ERR_UNRESOLVED)) {
             broker_explain_listen(listener, err, reason);
             if (err == ERR_IN_USE) name_port_owner(process, reason);
         } else {
@@ -375,7 +382,7 @@ static int listen_for_clients(struct process *process)
                                           .on_active = on_active,
                                           .on_failed = on_broker_failed,
                                           .user = process};
-    enum err err = broker_node_create(io_env(process->broker_io), &options, &process->broker, reason);
+    enum err err = broker_node_create(io_env(process->main_io), &options, &process->broker, reason);
     if (err == ERR_IN_USE) name_port_owner(process, reason);
     return err ? fail(reason) : 0;
 }
@@ -394,7 +401,7 @@ static void on_resigning(struct env_timer *timer, int64_t now_us)
     if (controller_node_is_leader(process->controller) && now_us - process->resigned_us < RESIGN_US)
         env_timer_set(io_env(process->controller_io), timer, now_us + RESIGN_LOOK_US);
     else
-        io_stop(process->broker_io);
+        io_stop(process->main_io);
 }
 
 static void on_resign(struct env_message *message, int64_t now_us)
@@ -406,17 +413,22 @@ static void on_resign(struct env_message *message, int64_t now_us)
     env_timer_set(io_env(process->controller_io), &process->resigning, now_us);
 }
 
+static void resign(struct process *process)
+{
+    if (!process->is_controller || process->other_voters == 0) {
+        io_stop(process->main_io);
+        return;
+    }
+    process->resign.deliver = on_resign;
+    env_post(io_env(process->controller_io), &process->resign);
+}
+
 static void on_broker_stopped(void *user, bool is_clean)
 {
     struct process *process = user;
     if (!is_clean) log_line(&process->logger, LOG_WARN, "server", "not everything could be flushed: the next start looks through the logs");
     process->status = is_clean ? 0 : 1;
-    if (process->other_voters == 0) {
-        io_stop(process->broker_io);
-        return;
-    }
-    process->resign.deliver = on_resign;
-    env_post(io_env(process->controller_io), &process->resign);
+    resign(process);
 }
 
 static void on_signal(void *user, int signal_number)
@@ -425,7 +437,10 @@ static void on_signal(void *user, int signal_number)
     if (process->is_stopping) _exit(128 + signal_number);
     process->is_stopping = true;
     log_line(&process->logger, LOG_INFO, "server", "stopping: a second signal ends at once");
-    broker_node_stop(process->broker, CONTROLLED_SHUTDOWN_MS, on_broker_stopped, process);
+    if (process->broker)
+        broker_node_stop(process->broker, CONTROLLED_SHUTDOWN_MS, on_broker_stopped, process);
+    else
+        resign(process);
 }
 
 static void greet(const struct process *process)
@@ -434,10 +449,13 @@ static void greet(const struct process *process)
     while (str_split(&rest, ',', &dir))
         if (!process->is_directory_ours && dir.n > 5 && memcmp(dir.p, "/tmp/", 5) == 0)
             log_line(&process->logger, LOG_WARN, "config", "%.*s is under /tmp: the system may delete it", SLICE_ARG(dir));
-    const struct listener_config *listener = &process->listeners.items[process->listeners.inter_broker];
-    (void)printf("skiff %s: broker %d on %s:%u, data in %.*s\n", SKIFF_VERSION, config_node_id(&process->config), listener->advertised_host,
-                 listener->advertised_port ? listener->advertised_port : broker_node_port(process->broker, process->listeners.inter_broker),
-                 SLICE_ARG(dirs));
+    /* A controller has none but its own. */
+    const struct listener_config *listener = &process->listeners.items[process->is_broker ? process->listeners.inter_broker : 0];
+    uint16_t port = listener->advertised_port;
+    if (port == 0)
+        port = process->is_broker ? broker_node_port(process->broker, process->listeners.inter_broker) : process->controller_port;
+    (void)printf("skiff %s: %s %d on %s:%u, data in %.*s\n", SKIFF_VERSION, process->is_broker ? "broker" : "controller",
+                 config_node_id(&process->config), listener->advertised_host, port, SLICE_ARG(dirs));
     (void)fflush(stdout);
 }
 
@@ -445,12 +463,16 @@ static int run(struct process *process)
 {
     /* Ports and directories first: what is wrong with them is said before anything is done. Then the controller, whose quorum
      * need not wait for the logs of the broker. */
-    if (listen_for_clients(process) || make_directories(process) || start_controller(process)) return 1;
+    if ((process->is_broker && listen_for_clients(process)) || make_directories(process) || start_controller(process)) return 1;
     greet(process);
-    if (start_broker(process)) return 1;
-    io_on_signal(process->broker_io, SIGTERM, on_signal, process);
-    io_on_signal(process->broker_io, SIGINT, on_signal, process);
-    io_run(process->broker_io);
+    if (process->is_broker && start_broker(process)) return 1;
+    /* Scripts that drive Kafka wait for these words; a broker says them when it takes clients. */
+    if (!process->is_broker)
+        log_line(&process->logger, LOG_INFO, "server", "[KafkaRaftServer nodeId=%d] Kafka Server started",
+                 config_node_id(&process->config));
+    io_on_signal(process->main_io, SIGTERM, on_signal, process);
+    io_on_signal(process->main_io, SIGINT, on_signal, process);
+    io_run(process->main_io);
     return process->status;
 }
 
@@ -462,7 +484,7 @@ static void release(struct process *process)
         controller_node_destroy(process->controller);
     }
     broker_node_destroy(process->broker);
-    if (process->broker_io) io_destroy(process->broker_io);
+    if (process->main_io) io_destroy(process->main_io);
     if (process->controller_io) io_destroy(process->controller_io);
     release_lines(process, LOG_ERROR);
     mem_free(process->controller_directory);
@@ -479,7 +501,7 @@ int command_server(int argc, char **argv)
     int status = configure(process, argc, argv);
     if (!status) status = resolve_listeners(process);
     if (!status) {
-        process->broker_io = io_create(&process->logger);
+        process->main_io = io_create(&process->logger);
         process->controller_io = io_create(&process->logger);
         status = run(process);
     }

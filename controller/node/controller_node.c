@@ -217,7 +217,7 @@ enum err controller_node_create(struct env *env, const struct controller_node_co
     init_state(node);
     server_init(&node->server, env, &node->config.limits, &handler);
     enum err err = open_raft(node);
-    if (err == ERR_OK) err = open_listener(node);
+    if (err == ERR_OK && config->listener_name) err = open_listener(node);
     if (err != ERR_OK) {
         controller_node_destroy(node);
         *out = NULL;

@@ -1,4 +1,5 @@
-/* A node's controller: its Raft replica, the metadata that the log builds, and, while it leads, the decisions.
+/* A node's controller: its Raft replica, the metadata that the log builds, and, while it leads, the decisions. Also a node that is only
+ * a broker has one: it is not among the voters, so it follows the log and never leads, and nobody connects to it.
  *
  *   brokers, tools --frames--> server --+--> raft_node (keys 20000-20019)
  *                                       +--> operation: decide -> propose -> committed -> replayed -> answered
@@ -20,7 +21,7 @@ struct controller_node;
 
 struct controller_node_config {
     struct raft_node_config raft; /* node id, directory, voters, timeouts */
-    /* The listener of this controller. */
+    /* The listener of this controller; listener_name NULL: none, for one that is not among the voters. */
     const char *listener_name, *host;
     uint16_t port;
     struct server_limits limits;

@@ -73,6 +73,8 @@ struct raft_node {
     int64_t bytes_since_snapshot;
     struct raft_node_leader told_leader;
     bool has_told_cluster;
+    bool has_told_stranger; /* ... that a controller belongs to another cluster */
+    bool has_found_leader;  /* since the start */
     bool is_started;
     bool is_applying;
     bool must_load;    /* an installed snapshot, before anything else is applied */
@@ -214,6 +216,7 @@ static void tell_leader(struct raft_node *node)
         leader.id != node->told_leader.id || leader.term != node->told_leader.term || leader.is_self != node->told_leader.is_self;
     if (!is_news) return;
     node->told_leader = leader;
+    node->has_found_leader |= leader.id != RAFT_NOBODY;
     log_line(env_logger(node->env), LOG_INFO, "raft", "%s, term %" PRId64 ", leader %d%s", raft_role_name(status.role), status.term,
              leader.id, leader.is_self ? ", serving" : "");
     if (node->callbacks.leader) node->callbacks.leader(node->callbacks.user, &leader, env_now_us(node->env));
@@ -380,6 +383,31 @@ static void on_store_failed(void *user, enum err err, const char *what, int64_t 
 
 /* ---- from the network ------------------------------------------------------------------------------------------------ */
 
+static bool is_listed(const struct raft_node_config *config)
+{
+    for (uint32_t i = 0; i < config->voter_count; i++)
+        if (config->voters[i].id == config->node_id) return true;
+    return false;
+}
+
+/* Raft takes no notice of other clusters, but a person should know that controller.quorum.voters leads to one. A voter goes on: the others
+ * may be right. A node that is only a broker and has not found its own cluster would wait for ever. */
+static void check_cluster(struct raft_node *node, const struct raft_message *answer)
+{
+    char theirs[UUID_TEXT_SIZE], ours[UUID_TEXT_SIZE];
+    struct uuid own = raft_cluster_id(node->raft);
+    if (node->has_told_stranger || uuid_is_zero(own) || uuid_is_zero(answer->cluster_id) || uuid_equal(own, answer->cluster_id)) return;
+    node->has_told_stranger = true;
+    uuid_text(answer->cluster_id, theirs);
+    uuid_text(own, ours);
+    log_line(env_logger(node->env), LOG_ERROR, "raft",
+             "controller %d belongs to cluster %s, this node's metadata to cluster %s: check controller.quorum.voters and the log "
+             "directories",
+             answer->from.id, theirs, ours);
+    if (!is_listed(&node->config) && !node->has_found_leader)
+        fail(node, ERR_INVALID, "the controllers in controller.quorum.voters belong to another cluster");
+}
+
 /* False: not a message that we understand. */
 static bool receive(struct raft_node *node, struct slice body, uint64_t token, int16_t api_key)
 {
@@ -392,6 +420,7 @@ static bool receive(struct raft_node *node, struct slice body, uint64_t token, i
     if (is_sound && token) is_sound = is_request && raft_wire_key(message.type) == api_key;
     /* Answers to FOLLOW are APPEND and SNAPSHOT; nothing else may come as an answer that is none. */
     if (is_sound && !token && is_request) is_sound = message.type == RAFT_APPEND || message.type == RAFT_SNAPSHOT;
+    if (is_sound && !token) check_cluster(node, &message);
     if (is_sound) {
         message.request = token;
         struct raft_event event = make_event(node, RAFT_RECEIVE);
@@ -534,6 +563,19 @@ static struct raft_node *allocate(struct env *env, const struct raft_node_config
     return node;
 }
 
+/* A vote cannot be given back by a change of the config. */
+static bool is_runaway_voter(const struct raft_node *node)
+{
+    struct raft_status status;
+    raft_status(node->raft, &status);
+    if (status.role == RAFT_UNBORN || status.role == RAFT_LEARNER || is_listed(&node->config)) return false;
+    log_line(
+        env_logger(node->env), LOG_ERROR, "raft",
+        "node %d is one of the voters of its cluster: name it in controller.quorum.voters, with the controller among its process.roles",
+        node->config.node_id);
+    return true;
+}
+
 enum err raft_node_create(struct env *env, const struct raft_node_config *config, const struct raft_node_callbacks *callbacks,
                           struct raft_node **out)
 {
@@ -551,7 +593,11 @@ enum err raft_node_create(struct env *env, const struct raft_node_config *config
         node->raft = raft_create(&raft_config, &recovered.raft, env_now_us(env), env_random64(env));
         node->peers = raft_peers_create(env, &node->config, &handler);
         log_start(node, &recovered);
-        *out = node;
+        if (is_runaway_voter(node)) {
+            raft_node_destroy(node);
+            err = ERR_INVALID;
+        } else
+            *out = node;
     } else {
         if (node->store) raft_store_close(node->store);
         map_deinit(&node->requests);

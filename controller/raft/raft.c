@@ -254,7 +254,10 @@ void raft_become_follower(struct raft *raft, int64_t term, struct raft_member le
         raft_persist_hard_state(raft);
     }
     if (!raft_is_voter(raft)) {
-        if (raft->role != RAFT_LEARNER) raft_become_learner(raft);
+        if (raft->role != RAFT_LEARNER)
+            raft_become_learner(raft);
+        else if (leader.id == RAFT_NOBODY && raft->leader.id != RAFT_NOBODY)
+            raft_learner_lost_leader(raft);
     } else {
         if (raft->role != RAFT_FOLLOWER) change_role(raft, RAFT_FOLLOWER);
         if (leader.id != RAFT_NOBODY)
@@ -645,6 +648,7 @@ bool raft_is_leader(const struct raft *raft) { return raft->role == RAFT_LEADER;
 int64_t raft_commit_index(const struct raft *raft) { return raft->commit_index; }
 int64_t raft_last_index(const struct raft *raft) { return raft_log_last_index(&raft->log); }
 int64_t raft_term(const struct raft *raft) { return raft->hard.term; }
+struct uuid raft_cluster_id(const struct raft *raft) { return raft->hard.cluster_id; }
 
 const struct raft_entry *raft_entry_at(const struct raft *raft, int64_t index) { return raft_log_at(&raft->log, index); }
 

@@ -292,6 +292,7 @@ bool raft_is_leader(const struct raft *raft);
 int64_t raft_commit_index(const struct raft *raft);
 int64_t raft_last_index(const struct raft *raft);
 int64_t raft_term(const struct raft *raft);
+struct uuid raft_cluster_id(const struct raft *raft);
 /* Leader: fills at most `capacity` places, itself included; the number of peers there are. */
 size_t raft_peers_status(const struct raft *raft, struct raft_peer_status *peers, size_t capacity);
 /* Asserts first_index <= index <= last_index. */

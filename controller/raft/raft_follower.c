@@ -165,6 +165,13 @@ static void look_for_leader(struct raft *raft, int64_t delay_us)
     raft->state.learner.probe_deadline_us = saturating_add_i64(raft->now_us, delay_us);
 }
 
+/* Voters agree on the next one in a few tens of milliseconds. */
+void raft_learner_lost_leader(struct raft *raft)
+{
+    ASSERT(raft->role == RAFT_LEARNER);
+    look_for_leader(raft, raft_random_below(raft, RAFT_RETRY_MOST_US));
+}
+
 void raft_learner_tick(struct raft *raft)
 {
     ASSERT(raft->role == RAFT_LEARNER);
@@ -192,7 +199,7 @@ void raft_learner_hear(struct raft *raft, const struct raft_message *message)
     struct raft_member leader = message->type == RAFT_PROBE_ANSWER ? message->probe.leader : message->from;
     bool is_known = leader.id != RAFT_NOBODY && leader.id != raft->config.self.id && message->term >= raft->hard.term;
     if (is_refused_by_leader(raft, message) && !is_known) {
-        look_for_leader(raft, raft_random_below(raft, RAFT_RETRY_MOST_US));
+        raft_learner_lost_leader(raft);
         return;
     }
     if (!is_known) return;
@@ -207,6 +214,5 @@ void raft_learner_hear(struct raft *raft, const struct raft_message *message)
 
 void raft_learner_on_send_failed(struct raft *raft, int32_t node_id)
 {
-    if (raft->role != RAFT_LEARNER || raft->leader.id != node_id) return;
-    look_for_leader(raft, raft_random_below(raft, raft->config.heartbeat_us));
+    if (raft->role == RAFT_LEARNER && raft->leader.id == node_id) raft_learner_lost_leader(raft);
 }

@@ -211,6 +211,7 @@ void raft_learner_follow(struct raft *raft);
 void raft_learner_tick(struct raft *raft);
 void raft_learner_hear(struct raft *raft, const struct raft_message *message);
 void raft_learner_on_send_failed(struct raft *raft, int32_t node_id);
+void raft_learner_lost_leader(struct raft *raft);
 void raft_install_on_chunk(struct raft *raft, const struct raft_message *message);
 void raft_install_done(struct raft *raft, int64_t index, bool is_failed);
 void raft_install_taken(struct raft *raft, int64_t index, int64_t size);

@@ -161,6 +161,26 @@ START_TEST(a_cluster_config_gives_listeners_and_voters)
 }
 END_TEST
 
+START_TEST(a_node_may_be_a_controller_only_or_a_broker_only)
+{
+    struct fixture *controller = load("node.id=1\nprocess.roles=controller\ncontroller.quorum.voters=1@c1:9193,2@c2:9193\n"
+                                      "listeners=CONTROLLER://c1:9193\ncontroller.listener.names=CONTROLLER\n",
+                                      ERR_OK);
+    struct fixture *broker = load("node.id=7\nprocess.roles=broker\ncontroller.quorum.voters=1@c1:9193,2@c2:9193\n"
+                                  "listeners=PLAINTEXT://b7:9092\ncontroller.listener.names=CONTROLLER\n",
+                                  ERR_OK);
+    struct listeners listeners;
+    char reason[CONFIG_LINE_MAX] = "";
+    ck_assert_msg(listeners_parse(&listeners, &controller->config, "machine", reason) == ERR_OK, "%s", reason);
+    ck_assert(listeners.count == 1 && listeners.items[0].is_controller);
+    ck_assert_msg(listeners_parse(&listeners, &broker->config, "machine", reason) == ERR_OK, "%s", reason);
+    ck_assert(listeners.count == 1 && !listeners.items[0].is_controller && listeners.inter_broker == 0);
+    ck_assert_uint_eq(listeners.voter_count, 2);
+    unload(controller);
+    unload(broker);
+}
+END_TEST
+
 static const struct {
     const char *text, *part;
 } wrong_listeners[] = {
@@ -173,7 +193,18 @@ static const struct {
     {"controller.quorum.voters=0@a:1,1@b", "1@b is not of the form ID@HOST:PORT"},
     {"controller.quorum.voters=1@a:1", "does not name this node (node.id=0)"},
     {"controller.quorum.voters=0@a:1", "name the listener that the controllers use"},
-    {"process.roles=broker", "needs to know its controllers"},
+    {"process.roles=broker\ncontroller.listener.names=CONTROLLER", "needs to know its controllers"},
+    {"process.roles=broker\ncontroller.quorum.voters=1@a:1", "name the listener that the controllers use"},
+    {"process.roles=broker\ncontroller.quorum.voters=0@a:1\ncontroller.listener.names=CONTROLLER", "names this node (node.id=0)"},
+    {"process.roles=broker\ncontroller.quorum.voters=1@a:1\ncontroller.listener.names=C\nlisteners=C://:1", "connects to it, and has none"},
+    {"process.roles=broker\ncontroller.quorum.voters=1@a:1\ncontroller.listener.names=SSL", "wants SSL, which is not available yet"},
+    {"process.roles=broker\ncontroller.quorum.voters=1@a:1\ncontroller.listener.names=C\n"
+     "listener.security.protocol.map=PLAINTEXT:PLAINTEXT",
+     "add C:PLAINTEXT to listener.security.protocol.map"},
+    {"process.roles=controller\ncontroller.quorum.voters=0@a:1", "name the listener that the controllers use"},
+    {"process.roles=controller\ncontroller.quorum.voters=0@a:1\ncontroller.listener.names=C",
+     "PLAINTEXT is not in controller.listener.names"},
+    {"process.roles=controller\ncontroller.quorum.voters=1@a:1\ncontroller.listener.names=C\nlisteners=C://:1", "does not name this node"},
 };
 
 START_TEST(wrong_listeners_are_explained)
@@ -215,6 +246,7 @@ int main(void)
     tcase_add_test(tcase, an_authorizer_that_is_not_there_stops_the_start);
     tcase_add_test(tcase, overrides_win);
     tcase_add_test(tcase, a_cluster_config_gives_listeners_and_voters);
+    tcase_add_test(tcase, a_node_may_be_a_controller_only_or_a_broker_only);
     tcase_add_loop_test(tcase, wrong_listeners_are_explained, 0, (int)(sizeof wrong_listeners / sizeof *wrong_listeners));
     tcase_add_test(tcase, topic_settings_have_valid_defaults_and_known_origins);
     SRunner *runner = srunner_create(suite);

@@ -19,7 +19,7 @@
 __attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void) { return "leak:raft_store_open\nleak:metadata_update_create\n"; }
 
-#define NODES_MAX              3
+#define NODES_MAX              5
 #define CONTROLLER_PORT        9093
 #define BROKER_PORT            9092
 #define HEARTBEAT_US           (500 * SIM_MS)
@@ -50,7 +50,7 @@ struct model_broker {
 
 struct cluster {
     struct sim *sim;
-    int32_t count;
+    int32_t count, voters; /* nodes from number `voters` on are only brokers */
     int64_t snapshot_log_bytes;
     struct sim_node *hosts[NODES_MAX];
     struct model_broker brokers[NODES_MAX];
@@ -224,9 +224,9 @@ static void start_node(void *user, struct sim_node *host)
     struct controller_node_config config = {
         .raft = {.node_id = id,
                  .directory = "metadata",
-                 .voter_count = (uint32_t)cluster->count,
+                 .voter_count = (uint32_t)cluster->voters,
                  .snapshot_log_bytes = cluster->snapshot_log_bytes},
-        .listener_name = "CONTROLLER",
+        .listener_name = id < cluster->voters ? "CONTROLLER" : NULL,
         .host = "",
         .port = CONTROLLER_PORT,
         .limits = {.frame_bytes_max = CLIENT_FRAME_BYTES_MAX,
@@ -241,7 +241,7 @@ static void start_node(void *user, struct sim_node *host)
         .on_update = on_update,
         .receiver = broker,
     };
-    for (int32_t i = 0; i < cluster->count; i++) {
+    for (int32_t i = 0; i < cluster->voters; i++) {
         config.raft.voters[i].id = i;
         config.raft.voters[i].port = CONTROLLER_PORT;
         snprintf(config.raft.voters[i].host, sizeof config.raft.voters[i].host, "node%d", i);
@@ -261,9 +261,9 @@ static void destroy_node(void *user, struct sim_node *host)
     image_deinit(&broker->image);
 }
 
-static void start_cluster(struct cluster *cluster, int32_t count, uint64_t seed)
+static void start_mixed_cluster(struct cluster *cluster, int32_t voters, int32_t count, uint64_t seed)
 {
-    *cluster = (struct cluster){.sim = sim_create(seed), .count = count, .snapshot_log_bytes = 8 << 20};
+    *cluster = (struct cluster){.sim = sim_create(seed), .count = count, .voters = voters, .snapshot_log_bytes = 8 << 20};
     for (int32_t i = 0; i < count; i++) {
         char host[16];
         snprintf(host, sizeof host, "node%d", i);
@@ -273,6 +273,8 @@ static void start_cluster(struct cluster *cluster, int32_t count, uint64_t seed)
     }
     for (int32_t i = 0; i < count; i++) sim_node_start(cluster->hosts[i]);
 }
+
+static void start_cluster(struct cluster *cluster, int32_t count, uint64_t seed) { start_mixed_cluster(cluster, count, count, seed); }
 
 static bool is_running(const struct cluster *cluster, int32_t id) { return sim_node_is_running(cluster->hosts[id]); }
 
@@ -529,6 +531,95 @@ START_TEST(a_replay_voter_that_was_away_catches_up_from_a_snapshot)
 }
 END_TEST
 
+/* ---- nodes that are only brokers ------------------------------------------------------------------------------------- */
+
+static enum raft_role role_of(const struct cluster *cluster, int32_t id)
+{
+    struct raft_status status;
+    raft_node_status(controller_node_raft(cluster->brokers[id].controller), &status);
+    return status.role;
+}
+
+START_TEST(brokers_without_a_vote_follow_their_controllers)
+{
+    struct cluster cluster;
+    int32_t voters = _i % 2 ? 3 : 1;
+    start_mixed_cluster(&cluster, voters, voters + 2, (uint64_t)_i + 600);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    create_topic(&cluster, "t", 9, 3, KAFKA_NONE);
+    ck_assert_msg(are_images_equal(&cluster), "the answer waits for them");
+    for (int32_t i = 0; i < cluster.count; i++) ck_assert_int_eq(role_of(&cluster, i) == RAFT_LEARNER, i >= voters);
+    wait_for_failover(&cluster, voters, 100 * SIM_MS);
+    sim_node_start(cluster.hosts[voters]);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 5 * SIM_SECOND));
+    /* The active controller; one that is alone takes the metadata with it, and nobody else takes its place. */
+    victim = leader_of(&cluster);
+    if (voters > 1)
+        wait_for_failover(&cluster, victim, SIM_SECOND);
+    else
+        sim_node_crash(cluster.hosts[victim], SIM_CRASH_POWER);
+    sim_run_for(cluster.sim, 5 * SIM_SECOND);
+    for (int32_t i = voters; i < cluster.count; i++) ck_assert_int_eq(role_of(&cluster, i), RAFT_LEARNER);
+    sim_node_start(cluster.hosts[victim]);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 5 * SIM_SECOND));
+    ck_assert(sim_wait(cluster.sim, are_images_equal, &cluster, SIM_SECOND));
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
+START_TEST(a_replay_broker_that_was_away_catches_up_from_a_snapshot)
+{
+    struct cluster cluster;
+    start_mixed_cluster(&cluster, 1, 3, (uint64_t)_i + 620);
+    cluster.snapshot_log_bytes = 4000;
+    sim_node_crash(cluster.hosts[0], SIM_CRASH_PROCESS);
+    sim_node_start(cluster.hosts[0]);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    sim_node_crash(cluster.hosts[2], SIM_CRASH_PROCESS);
+    if (_i % 2) sim_disk_wipe(cluster.hosts[2]);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, SIM_SECOND));
+    for (int i = 0; i < 30; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "t%d", i);
+        create_topic(&cluster, name, 10, 2, KAFKA_NONE);
+    }
+    sim_node_start(cluster.hosts[2]);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    ck_assert(sim_wait(cluster.sim, are_images_equal, &cluster, SIM_SECOND));
+    ck_assert_int_eq(role_of(&cluster, 2), RAFT_LEARNER);
+    ck_assert_uint_eq(map_count(&cluster.brokers[2].image.topics), 30);
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
+/* What `kafka-metadata-quorum describe --replication` shows. */
+START_TEST(the_quorum_is_described_with_its_observers)
+{
+    struct cluster cluster;
+    struct admin admin;
+    struct describe_quorum_request_partitions partition = {.partition_index = 0};
+    struct describe_quorum_request_topics topic = {
+        .topic_name = SLICE_LITERAL("__cluster_metadata"), .partitions = &partition, .partitions_count = 1};
+    struct describe_quorum_request request = {.topics = &topic, .topics_count = 1};
+    struct describe_quorum_response response;
+    start_mixed_cluster(&cluster, 1, 3, 640);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    sim_run_for(cluster.sim, SIM_SECOND);
+    admin_request(&cluster, &admin, 2, API_DESCRIBE_QUORUM, 2, &request, &response);
+    const struct describe_quorum_response_partitions *described = &response.topics[0].partitions[0];
+    ck_assert_int_eq(described->current_voters_count, 1);
+    ck_assert_int_eq(described->observers_count, 2);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(described->observers[i].replica_id, i + 1);
+        ck_assert_int_eq(described->observers[i].log_end_offset, described->high_watermark);
+        ck_assert_int_gt(described->observers[i].last_caught_up_timestamp, 0);
+        ck_assert(!uuid_is_zero(described->observers[i].replica_directory_id));
+    }
+    arena_deinit(&admin.arena);
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
 /* ---- faults from a seed ---------------------------------------------------------------------------------------------- */
 
 /* A client that asks whoever it thinks leads, and forgets. */
@@ -709,6 +800,9 @@ int main(void)
     tcase_add_loop_test(tests, b_epoch_quick_restart_replaces_the_dead_incarnation, 0, 10);
     tcase_add_loop_test(tests, b_epoch_restart_of_all_nodes_needs_no_timeout, 0, 10);
     tcase_add_loop_test(tests, a_replay_voter_that_was_away_catches_up_from_a_snapshot, 0, 5);
+    tcase_add_loop_test(tests, brokers_without_a_vote_follow_their_controllers, 0, 6);
+    tcase_add_loop_test(tests, a_replay_broker_that_was_away_catches_up_from_a_snapshot, 0, 4);
+    tcase_add_test(tests, the_quorum_is_described_with_its_observers);
     tcase_add_loop_test(tests, a_replay_faults_from_a_seed_leave_equal_images, 0, 30);
     tcase_add_test(tests, silent_broker_is_fenced_after_its_session);
     tcase_add_test(tests, paused_lone_node_does_not_fence_itself);

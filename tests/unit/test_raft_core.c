@@ -424,6 +424,33 @@ START_TEST(a_voter_that_the_leader_does_not_count_follows_as_a_learner)
 }
 END_TEST
 
+/* Its leader resigns, and says so in a term of which nobody leads yet. */
+START_TEST(a_learner_without_a_leader_looks_for_one_soon)
+{
+    struct fixture f;
+    setup(&f, 3, 2);
+    f.raft->config.self = member(0, 77);
+    raft_become_learner(f.raft);
+    struct raft_message answer = {.type = RAFT_PROBE_ANSWER,
+                                  .from = member(1, 11),
+                                  .to = member(0, 77),
+                                  .term = 1,
+                                  .probe = {.is_born = true, .leader = member(1, 11)}};
+    receive(&f, answer);
+    ck_assert_int_eq(later(&f, RAFT_FOLLOW)->to.id, 1);
+    answer.term = 2;
+    answer.probe.leader = RAFT_NO_MEMBER;
+    receive(&f, answer);
+    ck_assert_int_le(f.actions.deadline_us, f.now_us + 50 * MS);
+    tick_at_deadline(&f);
+    ck_assert(is_there(now(&f, RAFT_PROBE)));
+    answer.probe.leader = answer.from = member(2, 12);
+    receive(&f, answer);
+    ck_assert_int_eq(later(&f, RAFT_FOLLOW)->to.id, 2);
+    raft_destroy(f.raft);
+}
+END_TEST
+
 START_TEST(birth_waits_for_everybody_listed)
 {
     struct raft_config config = config_of(0, 3);
@@ -497,6 +524,7 @@ int main(void)
     tcase_add_test(tcase, an_empty_directory_neither_votes_nor_campaigns_in_a_cluster);
     tcase_add_test(tcase, a_learner_votes_when_it_is_asked_as_what_it_is);
     tcase_add_test(tcase, a_voter_that_the_leader_does_not_count_follows_as_a_learner);
+    tcase_add_test(tcase, a_learner_without_a_leader_looks_for_one_soon);
     tcase_add_test(tcase, birth_waits_for_everybody_listed);
     tcase_add_test(tcase, a_leader_proposes_batches_and_hands_over);
     suite_add_tcase(suite, tcase);
