@@ -232,6 +232,7 @@ void dispatch_init(struct dispatch *dispatch, struct env *env, const struct conf
     *dispatch =
         (struct dispatch){.env = env, .config = config, .image = image, .replicas = replicas, .controller = controller, .node_id = node_id};
     list_init(&dispatch->creations);
+    metadata_hold_init(&dispatch->hold, env);
 }
 
 /* ---- small things that several handlers need ----------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #ifndef SKIFF_BROKER_HANDLERS_DISPATCH_H
 #define SKIFF_BROKER_HANDLERS_DISPATCH_H
 
+#include "broker/handlers/metadata_hold.h"
 #include "common/config.h"
 #include "proto/connection.h"
 
@@ -32,6 +33,7 @@ struct dispatch {
     bool is_stopping;      /* a new wait is not begun */
     struct list creations; /* topics that are being created because somebody asked for them */
     uint32_t creation_count;
+    struct metadata_hold hold;
 };
 
 void dispatch_init(struct dispatch *dispatch, struct env *env, const struct config *config, const struct image *image,

@@ -1,4 +1,5 @@
 /* Metadata: brokers, topics, leaders; and topics that come into being because somebody asked for them. */
+#include "broker/handlers/metadata_hold.h"
 #include "broker/handlers/topic_creation.h"
 #include "broker/handlers/topic_view.h"
 
@@ -94,9 +95,8 @@ static void add_wanted_topics(struct call *call, const struct metadata_request *
     }
 }
 
-enum request_progress handle_metadata(struct call *call, const void *message)
+void metadata_answer(struct call *call, const struct metadata_request *request)
 {
-    const struct metadata_request *request = message;
     const struct image *image = call_image(call);
     /* Version 0 has no null: its empty array means all topics. */
     bool wants_all = request->topics_count < 0 || (call->api_version == 0 && request->topics_count == 0);
@@ -110,5 +110,11 @@ enum request_progress handle_metadata(struct call *call, const void *message)
     else
         add_wanted_topics(call, request, &response);
     call_respond(call, &response);
+}
+
+enum request_progress handle_metadata(struct call *call, const void *message)
+{
+    if (metadata_hold_keeps(&call->dispatch->hold, call, message)) return REQUEST_PARKED;
+    metadata_answer(call, message);
     return REQUEST_DONE;
 }

@@ -82,4 +82,5 @@ void dispatch_deinit(struct dispatch *dispatch)
         controller_channel_cancel_forward(&creation->forward);
         creation_destroy(creation);
     }
+    metadata_hold_deinit(&dispatch->hold);
 }

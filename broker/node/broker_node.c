@@ -137,7 +137,7 @@ static void open_listeners(struct broker_node *node)
 
 /* ---- metadata ------------------------------------------------------------------------------------------------------ */
 
-static void apply(struct broker_node *node, const struct metadata_update *update)
+static void apply(struct broker_node *node, const struct metadata_update *update, int64_t now_us)
 {
     char why[REPLAY_ERROR_MAX] = "";
     bool is_snapshot = update->type == METADATA_UPDATE_SNAPSHOT;
@@ -154,6 +154,7 @@ static void apply(struct broker_node *node, const struct metadata_update *update
     replica_manager_apply(node->replicas, &node->delta);
     image_delta_clear(&node->delta, &node->image);
     controller_channel_on_applied(node->controller, announce);
+    metadata_hold_on_image(&node->dispatch.hold, now_us);
     if (controller_channel_broker_epoch(node->controller) >= 0) open_listeners(node);
 }
 
@@ -161,14 +162,13 @@ void broker_node_on_update(struct env_message *message, int64_t now_us)
 {
     struct metadata_update *update = metadata_update_of(message);
     struct broker_node *node = update->receiver;
-    (void)now_us;
     if (node->state == BROKER_STOPPED) {
         metadata_update_destroy(update);
         return;
     }
     switch (update->type) {
     case METADATA_UPDATE_SNAPSHOT:
-    case METADATA_UPDATE_RECORDS: apply(node, update); break;
+    case METADATA_UPDATE_RECORDS: apply(node, update, now_us); break;
     case METADATA_UPDATE_LEADER:
         node->image.controller_id = update->leader_id;
         controller_channel_on_leader(node->controller, update->leader_id, update->host, update->port, update->term);
@@ -203,6 +203,12 @@ static void on_refused(void *user, enum kafka_error error, const char *message)
     node->options.on_failed(node->options.user, reason);
 }
 
+static void on_leader_lost(void *user, int32_t broker_id, int64_t now_us)
+{
+    struct broker_node *node = user;
+    metadata_hold_on_lost(&node->dispatch.hold, &node->image, broker_id, now_us);
+}
+
 static void on_disks_failed(void *user, const char *reason)
 {
     struct broker_node *node = user;
@@ -229,6 +235,7 @@ static enum err open_replicas(struct broker_node *node, char *reason)
     struct replica_manager_options options = broker_replica_options(node->config, &node->listeners, node->options.open_files_max);
     char why[REPLICA_REASON_MAX] = "";
     options.on_failed = on_disks_failed;
+    options.on_leader_lost = on_leader_lost;
     options.user = node;
     log_dir_names_init(&dirs, node->config);
     options.log_dirs = (const char *const *)dirs.names;

@@ -409,10 +409,13 @@ static const struct image_listener *leader_listener(const struct replica_fetcher
 
 static void on_closed(void *user, struct channel *channel, enum err err, int64_t now_us)
 {
-    (void)err;
     struct replica_fetcher *f = user;
+    const struct replica_manager_options *options = &f->manager->options;
     if (f->channel != channel) return;
     f->channel = NULL;
+    /* A break is news once; a leader that stays away is none. */
+    if (f->failures == 0 && (err == ERR_RESET || err == ERR_REFUSED) && options->on_leader_lost)
+        options->on_leader_lost(options->user, f->leader_id, now_us);
     back_off(f, now_us);
 }
 

@@ -44,6 +44,8 @@ struct replica_manager_options {
     size_t tail_bytes_max;
     /* The last log directory went offline: nothing can be served any more. `reason` names it. */
     void (*on_failed)(void *user, const char *reason);
+    /* The connection to a leader that we followed broke. Optional. */
+    void (*on_leader_lost)(void *user, int32_t broker_id, int64_t now_us);
     void *user;
 };
 /* Kafka's defaults; the caller sets node_id, log_dirs and the callback. */

@@ -1,11 +1,12 @@
-/* One whole node in the simulator and a client that asks it: for the tests of handlers.  Everything is production code but the
- * client. */
+/* Whole nodes in the simulator (mostly one) and a client that asks one of them: for the tests of handlers.  Everything is production
+ * code but the client. */
 #ifndef SKIFF_TESTS_UNIT_NODE_FIXTURE_H
 #define SKIFF_TESTS_UNIT_NODE_FIXTURE_H
 
 #include "broker/handlers/dispatch.h"
 #include "broker/node/broker_node.h"
 #include "broker/node/broker_options.h"
+#include "common/assert.h"
 #include "common/mem.h"
 #include "controller/node/controller_node.h"
 #include "proto/api.h"
@@ -18,14 +19,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct fixture {
-    struct sim *sim;
-    struct sim_node *node, *client_node;
-    const char *settings; /* server.properties, added to the fixture's */
+#define FIXTURE_NODES_MAX 3
+
+struct fixture_node {
+    struct fixture *fixture;
+    int32_t id;
+    char host[8];
+    struct sim_node *node;
     struct config config;
     struct listeners listeners;
     struct broker_node *broker;
     struct controller_node *controller;
+};
+struct fixture {
+    struct sim *sim;
+    const char *settings; /* server.properties, added to the fixture's */
+    struct fixture_node nodes[FIXTURE_NODES_MAX];
+    int32_t node_count;
+    struct broker_node *broker; /* of node 0 */
+    struct sim_node *client_node;
     struct env *client;
     struct channel *channel;
     /* The last answer. */
@@ -43,53 +55,74 @@ static inline void fixture_failed(void *user, const char *reason)
     ck_abort_msg("the node ends: %s", reason);
 }
 
-static inline void fixture_start(void *user, struct sim_node *node)
+static inline void fixture_configure(struct fixture_node *n)
 {
-    struct fixture *f = user;
+    const struct fixture *f = n->fixture;
     char text[1024], reason[CONFIG_LINE_MAX] = "";
-    struct env *broker_env = sim_env_create(node), *controller_env = sim_env_create(node);
-    (void)snprintf(text, sizeof text,
-                   "log.dirs=/data\nlisteners=PLAINTEXT://node:9092,CONTROLLER://node:9093\ncontroller.listener.names=CONTROLLER\n"
-                   "controller.quorum.voters=0@node:9093\n%s",
-                   f->settings);
-    config_init(&f->config, NULL, NULL);
-    ck_assert_int_eq(config_load(&f->config, "test", slice_str(text)), ERR_OK);
-    ck_assert_int_eq(config_finish(&f->config), ERR_OK);
-    ck_assert_int_eq(listeners_parse(&f->listeners, &f->config, "node", reason), ERR_OK);
-    struct broker_node_options options = {
-        .config = &f->config, .listeners = &f->listeners, .open_files_max = 100, .on_failed = fixture_failed, .user = f};
-    ck_assert_int_eq(broker_node_create(broker_env, &options, &f->broker, reason), ERR_OK);
-    ck_assert_int_eq(broker_node_open(f->broker, reason), ERR_OK);
+    int used = snprintf(text, sizeof text,
+                        "node.id=%d\nlog.dirs=/data\nlisteners=PLAINTEXT://%s:9092,CONTROLLER://%s:9093\n"
+                        "controller.listener.names=CONTROLLER\n%s\ncontroller.quorum.voters=",
+                        n->id, n->host, n->host, f->settings);
+    for (int32_t i = 0; i < f->node_count; i++)
+        used += snprintf(text + used, sizeof text - (size_t)used, "%s%d@%s:9093", i ? "," : "", i, f->nodes[i].host);
+    config_init(&n->config, NULL, NULL);
+    ck_assert_int_eq(config_load(&n->config, "test", slice_str(text)), ERR_OK);
+    ck_assert_int_eq(config_finish(&n->config), ERR_OK);
+    ck_assert_int_eq(listeners_parse(&n->listeners, &n->config, n->host, reason), ERR_OK);
+}
+
+static inline void fixture_start_controller(struct fixture_node *n, struct env *env, struct env *broker_env)
+{
+    const struct fixture *f = n->fixture;
     struct controller_node_config *c = mem_alloc(sizeof *c);
     *c = (struct controller_node_config){
-        .raft = {.directory = "/data/controller",
-                 .voter_count = 1,
-                 .voters = {{.id = 0, .port = 9093, .host = "node"}},
+        .raft = {.node_id = n->id,
+                 .directory = "/data/controller",
+                 .voter_count = (uint32_t)f->node_count,
                  .snapshot_log_bytes = 1 << 20},
         .listener_name = "CONTROLLER",
-        .host = "node",
+        .host = n->host,
         .port = 9093,
-        .limits = broker_server_limits(&f->config),
+        .limits = broker_server_limits(&n->config),
         .session_timeout_ms = 9000,
         .settings = {.default_partitions = 1, .default_replication_factor = 1, .is_topic_deletion_enabled = true},
         .defaults = {.min_insync_replicas = 1, .is_flushing = true},
         .broker_env = broker_env,
         .on_update = broker_node_on_update,
-        .receiver = f->broker,
+        .receiver = n->broker,
         .on_failed = fixture_failed,
-        .user = f};
-    ck_assert_int_eq(controller_node_create(controller_env, c, &f->controller), ERR_OK);
+        .user = n};
+    for (int32_t i = 0; i < f->node_count; i++) {
+        c->raft.voters[i].id = i;
+        c->raft.voters[i].port = 9093;
+        (void)snprintf(c->raft.voters[i].host, sizeof c->raft.voters[i].host, "%s", f->nodes[i].host);
+    }
+    ck_assert_int_eq(controller_node_create(env, c, &n->controller), ERR_OK);
     mem_free(c);
+}
+
+static inline void fixture_start(void *user, struct sim_node *node)
+{
+    struct fixture_node *n = user;
+    char reason[CONFIG_LINE_MAX] = "";
+    struct env *broker_env = sim_env_create(node), *controller_env = sim_env_create(node);
+    fixture_configure(n);
+    struct broker_node_options options = {
+        .config = &n->config, .listeners = &n->listeners, .open_files_max = 100, .on_failed = fixture_failed, .user = n};
+    ck_assert_int_eq(broker_node_create(broker_env, &options, &n->broker, reason), ERR_OK);
+    ck_assert_int_eq(broker_node_open(n->broker, reason), ERR_OK);
+    if (n->id == 0) n->fixture->broker = n->broker;
+    fixture_start_controller(n, controller_env, broker_env);
 }
 
 /* In the order of the real process; the simulator has taken the sockets away. */
 static inline void fixture_destroy(void *user, struct sim_node *node)
 {
-    struct fixture *f = user;
+    struct fixture_node *n = user;
     (void)node;
-    controller_node_destroy(f->controller);
-    broker_node_destroy(f->broker);
-    config_deinit(&f->config);
+    controller_node_destroy(n->controller);
+    broker_node_destroy(n->broker);
+    config_deinit(&n->config);
 }
 
 static inline void fixture_client_start(void *user, struct sim_node *node) { ((struct fixture *)user)->client = sim_env_create(node); }
@@ -103,35 +136,48 @@ static inline void fixture_closed(void *user, struct channel *channel, enum err 
     f->is_closed = true;
 }
 
-static inline void fixture_connect(struct fixture *f)
+static inline void fixture_connect_to(struct fixture *f, int32_t node)
 {
     struct channel_handler handler = {.on_closed = fixture_closed, .user = f};
+    if (f->channel) channel_close(f->channel);
     f->is_closed = false;
-    f->channel = channel_open(f->client, "node", 9092, "test", SIM_SECOND, 1 << 24, &handler);
+    f->channel = channel_open(f->client, f->nodes[node].host, 9092, "test", SIM_SECOND, 1 << 24, &handler);
 }
+
+static inline void fixture_connect(struct fixture *f) { fixture_connect_to(f, 0); }
 
 static inline bool fixture_is_active(void *context)
 {
     const struct fixture *f = context;
-    return broker_node_is_active(f->broker) && image_broker_get(broker_node_image(f->broker), 0) &&
-           image_is_active(broker_node_image(f->broker), 0);
+    for (int32_t i = 0; i < f->node_count; i++)
+        for (int32_t id = 0; id < f->node_count; id++)
+            if (!broker_node_is_active(f->nodes[i].broker) || !image_is_active(broker_node_image(f->nodes[i].broker), id)) return false;
+    return true;
 }
 
-static inline struct fixture *fixture_create(const char *settings)
+static inline struct fixture *fixture_create_nodes(const char *settings, int32_t count)
 {
     struct fixture *f = mem_alloc(sizeof *f);
+    ASSERT(count <= FIXTURE_NODES_MAX);
     f->settings = settings;
+    f->node_count = count;
     f->sim = sim_create(1);
     sim_net_set_window(f->sim, 1 << 20, 1 << 20);
-    f->node = sim_node_add(f->sim, "node", &(struct sim_process){.start = fixture_start, .destroy = fixture_destroy, .user = f});
+    for (int32_t i = 0; i < count; i++) {
+        struct fixture_node *n = &f->nodes[i];
+        *n = (struct fixture_node){.fixture = f, .id = i};
+        (void)snprintf(n->host, sizeof n->host, i ? "node%d" : "node", i);
+        n->node = sim_node_add(f->sim, n->host, &(struct sim_process){.start = fixture_start, .destroy = fixture_destroy, .user = n});
+    }
     f->client_node =
         sim_node_add(f->sim, "client", &(struct sim_process){.start = fixture_client_start, .destroy = fixture_client_destroy, .user = f});
-    sim_node_start(f->node);
+    for (int32_t i = 0; i < count; i++) sim_node_start(f->nodes[i].node);
     sim_node_start(f->client_node);
     ck_assert(sim_wait(f->sim, fixture_is_active, f, 10 * SIM_SECOND));
     fixture_connect(f);
     return f;
 }
+static inline struct fixture *fixture_create(const char *settings) { return fixture_create_nodes(settings, 1); }
 
 static inline void fixture_end(struct fixture *f)
 {
@@ -188,7 +234,8 @@ static inline void *fixture_ask(struct fixture *f, int16_t api_key, int16_t vers
 
 static inline int16_t fixture_create_topic(struct fixture *f, const char *name, int32_t partitions)
 {
-    struct create_topics_request_topics topic = {.name = slice_str(name), .num_partitions = partitions, .replication_factor = 1};
+    struct create_topics_request_topics topic = {
+        .name = slice_str(name), .num_partitions = partitions, .replication_factor = (int16_t)f->node_count};
     struct create_topics_request request = {.topics = &topic, .topics_count = 1, .timeout_ms = 10000};
     const struct create_topics_response *response = fixture_ask(f, API_CREATE_TOPICS, 7, &request);
     ck_assert_int_eq(response->topics_count, 1);
