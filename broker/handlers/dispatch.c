@@ -181,13 +181,15 @@ static enum request_progress refuse(struct request *request, const char *what)
     return REQUEST_DONE;
 }
 
-static bool is_allowed(const struct request *request, const struct handler *handler)
+static bool is_allowed(const struct request *request, enum acl_operation operation)
 {
     struct acl_context context = {.principal = connection_principal(request->connection),
                                   .address = connection_peer(request->connection),
                                   .listener = connection_listener(request->connection)};
-    return authorizer_allows(&context, (enum acl_operation)handler->operation);
+    return authorizer_allows(&context, operation);
 }
+
+bool call_is_allowed(const struct call *call, enum acl_operation operation) { return is_allowed(call->request, operation); }
 
 static struct call *call_create(struct dispatch *dispatch, struct request *request, struct slice body)
 {
@@ -211,7 +213,7 @@ enum request_progress dispatch_request(void *user, struct request *request)
     bool is_api_versions = handler->handle == handle_api_versions;
     bool has_version = request->api_version >= handler->version_min && request->api_version <= handler->version_max;
     if (!has_version && !is_api_versions) return refuse(request, "a version that is not served");
-    if (!is_allowed(request, handler)) return refuse(request, "not authorized");
+    if (!is_allowed(request, (enum acl_operation)handler->operation)) return refuse(request, "not authorized");
     if (frame_parse_request(buf_slice(request->frame), &frame)) return refuse(request, "a malformed header");
     struct call *call = call_create(dispatch, request, frame.body);
     enum kmsg kmsg = api_request(request->api_key);

@@ -199,10 +199,15 @@ enum request_progress handle_fetch(struct call *call, const void *message)
     struct fetch_position *positions = arena_calloc(&call->arena, partition_count, sizeof *positions);
     bool has_state = call->api_version >= REPLICA_STATE_FROM;
     int64_t bytes_max = config_number(call->dispatch->config, CONFIG_FETCH_MAX_BYTES);
+    int32_t replica_id = has_state ? request->replica_state.replica_id : request->replica_id;
+    if (replica_id >= 0 && !call_is_allowed(call, ACL_CLUSTER_ACTION)) {
+        call_close(call, "not authorized: a Fetch in the name of broker %d", replica_id);
+        return REQUEST_DONE;
+    }
     f->call = call;
     f->unknown = arena_calloc(&call->arena, (size_t)request->topics_count, sizeof *f->unknown);
     f->names = arena_calloc(&call->arena, (size_t)request->topics_count, sizeof *f->names);
-    f->fetch = (struct replica_fetch){.replica_id = has_state ? request->replica_state.replica_id : request->replica_id,
+    f->fetch = (struct replica_fetch){.replica_id = replica_id,
                                       .replica_epoch = has_state ? request->replica_state.replica_epoch : -1,
                                       .max_wait_ms = request->max_wait_ms,
                                       .min_bytes = request->min_bytes,
@@ -216,7 +221,7 @@ enum request_progress handle_fetch(struct call *call, const void *message)
     take_positions(f, request, positions);
     take_forgotten(f, request);
     if (f->unknown_count > 0) f->fetch.max_wait_ms = 0; /* an error is answered at once */
-    if (f->fetch.replica_id >= 0) connection_use_reserve(call->request->connection);
+    if (replica_id >= 0) connection_use_reserve(call->request->connection);
     call->state = f;
     call->request->user = call;
     call->request->on_abandoned = on_abandoned;

@@ -42,6 +42,8 @@ void call_respond_encoded(struct call *call, struct buf *frame, struct slice bod
 void call_finish(struct call *call);
 /* Closes the connection, with one log line. */
 void call_close(struct call *call, const char *format, ...) PRINTF_LIKE(2, 3);
+/* May the caller do this, beyond what handlers.def asks for? */
+bool call_is_allowed(const struct call *call, enum acl_operation operation);
 /* The records are on their way into the log: the call keeps no slice of the frame. */
 void call_release_frame(struct call *call);
 

@@ -111,9 +111,7 @@ enum kafka_error partition_check_follower(const struct partition *p, int32_t rep
     if (error != KAFKA_NONE) return error;
     int32_t at = partition_find(p, replica_id);
     if (at < 0 || (size_t)at == p->local) return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    const struct partition_replica *replica = &p->replicas[at];
-    bool is_stale = broker_epoch < replica->fetched_epoch || broker_epoch < replica->broker_epoch;
-    return is_stale ? KAFKA_STALE_BROKER_EPOCH : KAFKA_NONE;
+    return broker_epoch == p->replicas[at].broker_epoch ? KAFKA_NONE : KAFKA_NOT_LEADER_OR_FOLLOWER;
 }
 
 /* ---- the high watermark ---- */
@@ -413,7 +411,7 @@ static void on_fetched_by(struct partition *p, const struct partition_event *eve
     int32_t at = partition_find(p, event->fetched_by.replica_id);
     if (at < 0 || (size_t)at == p->local || event->fetched_by.offset > p->log_end) return;
     struct partition_replica *replica = &p->replicas[at];
-    if (event->fetched_by.broker_epoch < max_i64(replica->fetched_epoch, replica->broker_epoch)) return;
+    if (event->fetched_by.broker_epoch != replica->broker_epoch) return;
     note_progress(p, replica, event);
     if (isr_has(partition_maximal_isr(p), (size_t)at)) advance_watermark(p, actions);
     if (!isr_has(p->isr, (size_t)at)) propose_joins(p, event->now_us, actions);

@@ -164,8 +164,8 @@ static inline bool partition_is_leader(const struct partition *p) { return p->ro
 enum kafka_error partition_check_leader(const struct partition *p, int32_t leader_epoch);
 /* The same and NOT_ENOUGH_REPLICAS: may a batch with these acks be appended? */
 enum kafka_error partition_check_produce(const struct partition *p, int16_t acks);
-/* May this follower fetch? Also UNKNOWN_TOPIC_OR_PARTITION for one that is not (yet) a replica, STALE_BROKER_EPOCH for an
- * earlier incarnation. */
+/* May this follower fetch? Also UNKNOWN_TOPIC_OR_PARTITION for one that is not (yet) a replica, and NOT_LEADER_OR_FOLLOWER for
+ * another incarnation than the registered one (KIP-903): an earlier one, one that our metadata does not show yet, or a stranger. */
 enum kafka_error partition_check_follower(const struct partition *p, int32_t replica_id, int64_t broker_epoch, int32_t leader_epoch);
 /* Clients may be told the end of the log: the high watermark has reached the start of this leader's epoch. */
 static inline bool partition_is_end_known(const struct partition *p) { return p->high_watermark >= p->epoch_start; }

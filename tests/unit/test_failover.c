@@ -1,0 +1,234 @@
+/* Three whole nodes in the simulator: what clients are told while a leader is lost, and what they cannot bring about. */
+#include "tests/unit/node_fixture.h"
+
+#include "broker/handlers/metadata_hold.h"
+#include "broker/node/replica_manager.h"
+#include "proto/errors.h"
+
+static const struct image_partition *seen_by(const struct fixture *f, int32_t node)
+{
+    const struct image_topic *topic = image_topic_by_name(broker_node_image(f->nodes[node].broker), SLICE_LITERAL("events"));
+    ck_assert_ptr_nonnull(topic);
+    return &topic->partitions[0];
+}
+
+static bool is_in_sync(void *context)
+{
+    const struct fixture *f = context;
+    for (int32_t i = 0; i < f->node_count; i++) {
+        const struct image_topic *topic = image_topic_by_name(broker_node_image(f->nodes[i].broker), SLICE_LITERAL("events"));
+        if (!topic || topic->partitions[0].isr_count != f->node_count) return false;
+    }
+    return true;
+}
+
+/* The leader of partition 0 is `leader`; its followers have a connection to it. */
+static struct fixture *start(int32_t *leader)
+{
+    struct fixture *f = fixture_create_nodes("", 3);
+    ck_assert_int_eq(fixture_create_topic(f, "events", 1), 0);
+    ck_assert(sim_wait(f->sim, is_in_sync, f, 10 * SIM_SECOND));
+    sim_run_for(f->sim, SIM_SECOND);
+    *leader = seen_by(f, 0)->leader;
+    return f;
+}
+
+static void send_metadata(struct fixture *f, bool is_for_all)
+{
+    struct metadata_request_topics topic = {.name = SLICE_LITERAL("events")};
+    struct metadata_request request = {.topics = &topic, .topics_count = is_for_all ? -1 : 1};
+    struct writer w;
+    writer_init(&w, 64);
+    ck_assert_int_eq(codec_encode(KMSG_METADATA_REQUEST, 12, &request, &w), ERR_OK);
+    fixture_send_raw(f, API_METADATA, 12, true, writer_take(&w));
+}
+
+/* The leader that the answer names. */
+static int32_t answered_leader(struct fixture *f)
+{
+    struct metadata_response response;
+    ck_assert_int_eq(f->err, ERR_OK);
+    arena_deinit(&f->arena);
+    arena_init(&f->arena, 1 << 16);
+    ck_assert_int_eq(codec_decode_exact(KMSG_METADATA_RESPONSE, 12, f->body, &f->arena, &response), ERR_OK);
+    ck_assert_int_eq(response.topics_count, 1);
+    return response.topics[0].partitions[0].leader_id;
+}
+
+static bool has_seen_break(void *context)
+{
+    struct fixture *f = context;
+    return f->is_closed;
+}
+
+/* A client that learns of the death by its own connection asks a follower at that moment. */
+static void kill_leader(struct fixture *f, int32_t leader)
+{
+    fixture_connect_to(f, leader);
+    send_metadata(f, false);
+    ck_assert(sim_wait(f->sim, fixture_has_answer, f, SIM_SECOND));
+    sim_node_crash(f->nodes[leader].node, SIM_CRASH_PROCESS);
+    ck_assert(sim_wait(f->sim, has_seen_break, f, SIM_SECOND));
+    sim_run_for(f->sim, SIM_MS); /* the follower's own connection breaks as fast as the network allows */
+}
+
+START_TEST(metadata_never_names_a_leader_whose_connection_just_broke)
+{
+    for (int32_t k = 1; k <= 2; k++) {
+        int32_t leader = 0;
+        struct fixture *f = start(&leader);
+        int32_t asked = (leader + k) % 3;
+        kill_leader(f, leader);
+        fixture_connect_to(f, asked);
+        send_metadata(f, false);
+        ck_assert(sim_wait(f->sim, fixture_has_answer, f, METADATA_HOLD_US));
+        ck_assert_int_ne(answered_leader(f), leader);
+        ck_assert_int_ne(answered_leader(f), NO_LEADER);
+        fixture_end(f);
+    }
+}
+END_TEST
+
+START_TEST(a_held_metadata_request_is_answered_in_time_when_nobody_can_decide)
+{
+    int32_t leader = 0;
+    struct fixture *f = start(&leader);
+    int32_t other = (leader + 1) % 3, asked = (leader + 2) % 3;
+    sim_node_crash(f->nodes[other].node, SIM_CRASH_PROCESS);
+    kill_leader(f, leader);
+    int64_t broken_us = sim_now_us(f->sim);
+    fixture_connect_to(f, asked);
+    send_metadata(f, false);
+    ck_assert(sim_wait(f->sim, fixture_has_answer, f, SIM_SECOND));
+    ck_assert_int_eq(answered_leader(f), leader); /* the last that was decided */
+    ck_assert_int_gt(sim_now_us(f->sim) - broken_us, METADATA_HOLD_US / 2);
+    ck_assert_int_lt(sim_now_us(f->sim) - broken_us, METADATA_HOLD_US + 10 * SIM_MS);
+    int64_t asked_us = sim_now_us(f->sim);
+    send_metadata(f, false); /* once */
+    ck_assert(sim_wait(f->sim, fixture_has_answer, f, SIM_SECOND));
+    ck_assert_int_lt(sim_now_us(f->sim) - asked_us, 10 * SIM_MS);
+    fixture_end(f);
+}
+END_TEST
+
+START_TEST(metadata_of_all_topics_or_of_a_client_that_leaves_is_not_kept)
+{
+    int32_t leader = 0;
+    struct fixture *f = start(&leader);
+    int32_t other = (leader + 1) % 3, asked = (leader + 2) % 3;
+    sim_node_crash(f->nodes[other].node, SIM_CRASH_PROCESS);
+    kill_leader(f, leader);
+    fixture_connect_to(f, asked);
+    int64_t asked_us = sim_now_us(f->sim);
+    send_metadata(f, true);
+    ck_assert(sim_wait(f->sim, fixture_has_answer, f, SIM_SECOND));
+    ck_assert_int_lt(sim_now_us(f->sim) - asked_us, 10 * SIM_MS);
+    send_metadata(f, false);
+    sim_run_for(f->sim, 10 * SIM_MS);
+    ck_assert(!f->is_answered);
+    fixture_connect_to(f, asked); /* the sanitizer sees what is left of the other one */
+    fixture_end(f);
+}
+END_TEST
+
+/* ---- who is a follower --------------------------------------------------------------------------------------------- */
+
+static void send_produce(struct fixture *f, struct slice records)
+{
+    struct produce_request_partition_data data = {.records = records};
+    struct produce_request_topic_data topic = {.name = SLICE_LITERAL("events"), .partition_data = &data, .partition_data_count = 1};
+    struct produce_request request = {.acks = -1, .timeout_ms = 60000, .topic_data = &topic, .topic_data_count = 1};
+    struct writer w;
+    writer_init(&w, 256);
+    ck_assert_int_eq(codec_encode(KMSG_PRODUCE_REQUEST, 9, &request, &w), ERR_OK);
+    fixture_send_raw(f, API_PRODUCE, 9, true, writer_take(&w));
+}
+
+/* A second client's Fetch, as broker `id` that holds everything below `offset`; the partition's error code. */
+static int16_t fetch_as(struct fixture *stranger, int16_t version, int32_t id, int64_t epoch, int64_t offset, struct uuid topic_id)
+{
+    struct fetch_request_partitions partition = {
+        .current_leader_epoch = -1, .fetch_offset = offset, .last_fetched_epoch = -1, .partition_max_bytes = 1 << 20};
+    struct fetch_request_topics topics = {
+        .topic = SLICE_LITERAL("events"), .topic_id = topic_id, .partitions = &partition, .partitions_count = 1};
+    struct fetch_request request = {.replica_id = version < 15 ? id : -1,
+                                    .replica_state = {.replica_id = version < 15 ? -1 : id, .replica_epoch = version < 15 ? -1 : epoch},
+                                    .max_bytes = 1 << 20,
+                                    .session_epoch = -1,
+                                    .topics = &topics,
+                                    .topics_count = 1,
+                                    .rack_id = SLICE_LITERAL("")};
+    const struct fetch_response *response = fixture_ask(stranger, API_FETCH, version, &request);
+    ck_assert_int_eq(response->responses_count, 1);
+    ck_assert_int_eq(response->responses[0].partitions_count, 1);
+    return response->responses[0].partitions[0].error_code;
+}
+
+static bool is_appended(void *context)
+{
+    struct fixture *f = context;
+    const struct image_topic *topic = image_topic_by_name(broker_node_image(f->broker), SLICE_LITERAL("events"));
+    struct replica_info info;
+    return replica_manager_info(broker_node_replicas(f->nodes[topic->partitions[0].leader].broker), topic->id, 0, &info) && info.log_end == 1;
+}
+
+/* Q-ACK: the followers are stopped; nobody else's word acknowledges a record. */
+START_TEST(q_ack_a_stranger_who_claims_to_be_a_follower_moves_nothing)
+{
+    int32_t leader = 0;
+    struct fixture *f = start(&leader), *stranger = mem_alloc(sizeof *stranger);
+    struct uuid topic_id = image_topic_by_name(broker_node_image(f->broker), SLICE_LITERAL("events"))->id;
+    struct buf *batch = fixture_batch("value");
+    for (int32_t k = 1; k <= 2; k++) sim_node_pause(f->nodes[(leader + k) % 3].node);
+    fixture_connect_to(f, leader);
+    send_produce(f, buf_slice(batch));
+    ck_assert(sim_wait(f->sim, is_appended, f, SIM_SECOND));
+    *stranger = *f;
+    stranger->channel = NULL;
+    stranger->frame = NULL;
+    arena_init(&stranger->arena, 1 << 16);
+    fixture_connect_to(stranger, leader);
+    for (int32_t k = 1; k <= 2; k++) {
+        int32_t id = (leader + k) % 3;
+        int64_t epoch = image_broker_get(broker_node_image(f->nodes[leader].broker), id)->epoch;
+        const int64_t wrong[] = {-1, 0, epoch - 1, epoch + 1, INT64_MAX};
+        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+            ck_assert_int_eq(fetch_as(stranger, 17, id, wrong[i], 1, topic_id), KAFKA_NOT_LEADER_OR_FOLLOWER);
+        ck_assert_int_eq(fetch_as(stranger, 14, id, -1, 1, topic_id), KAFKA_NOT_LEADER_OR_FOLLOWER);
+        ck_assert_int_eq(fetch_as(stranger, 4, id, -1, 1, topic_id), KAFKA_NOT_LEADER_OR_FOLLOWER);
+    }
+    ck_assert_int_eq(fetch_as(stranger, 17, leader, 1, 1, topic_id), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    ck_assert_int_eq(fetch_as(stranger, 17, 77, 1, 1, topic_id), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    struct replica_info info;
+    ck_assert(replica_manager_info(broker_node_replicas(f->nodes[leader].broker), topic_id, 0, &info));
+    ck_assert_int_eq(info.high_watermark, 0);
+    ck_assert(!f->is_answered);
+    /* Nor did it lock the real ones out. */
+    for (int32_t k = 1; k <= 2; k++) sim_node_resume(f->nodes[(leader + k) % 3].node);
+    ck_assert(sim_wait(f->sim, fixture_has_answer, f, 10 * SIM_SECOND));
+    ck_assert_int_eq(f->err, ERR_OK);
+    channel_close(stranger->channel);
+    buf_unref(stranger->frame);
+    arena_deinit(&stranger->arena);
+    mem_free(stranger);
+    buf_unref(batch);
+    fixture_end(f);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("failover");
+    TCase *tcase = tcase_create("clients");
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, metadata_never_names_a_leader_whose_connection_just_broke);
+    tcase_add_test(tcase, a_held_metadata_request_is_answered_in_time_when_nobody_can_decide);
+    tcase_add_test(tcase, metadata_of_all_topics_or_of_a_client_that_leaves_is_not_kept);
+    tcase_add_test(tcase, q_ack_a_stranger_who_claims_to_be_a_follower_moves_nothing);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? 1 : 0;
+}
