@@ -76,10 +76,7 @@ static inline void fixture_start_controller(struct fixture_node *n, struct env *
     const struct fixture *f = n->fixture;
     struct controller_node_config *c = mem_alloc(sizeof *c);
     *c = (struct controller_node_config){
-        .raft = {.node_id = n->id,
-                 .directory = "/data/controller",
-                 .voter_count = (uint32_t)f->node_count,
-                 .snapshot_log_bytes = 1 << 20},
+        .raft = {.node_id = n->id, .directory = "/data/controller", .voter_count = (uint32_t)f->node_count, .snapshot_log_bytes = 1 << 20},
         .listener_name = "CONTROLLER",
         .host = n->host,
         .port = 9093,

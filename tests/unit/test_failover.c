@@ -169,7 +169,8 @@ static bool is_appended(void *context)
     struct fixture *f = context;
     const struct image_topic *topic = image_topic_by_name(broker_node_image(f->broker), SLICE_LITERAL("events"));
     struct replica_info info;
-    return replica_manager_info(broker_node_replicas(f->nodes[topic->partitions[0].leader].broker), topic->id, 0, &info) && info.log_end == 1;
+    return replica_manager_info(broker_node_replicas(f->nodes[topic->partitions[0].leader].broker), topic->id, 0, &info) &&
+           info.log_end == 1;
 }
 
 /* Q-ACK: the followers are stopped; nobody else's word acknowledges a record. */
