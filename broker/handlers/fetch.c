@@ -10,6 +10,7 @@
 #define TOPIC_IDS_FROM     13
 #define REPLICA_STATE_FROM 15
 #define LEADER_FROM        12
+#define ZSTD_FROM          10
 #define ENDPOINTS_FROM     16
 
 struct fetch_call {
@@ -213,6 +214,7 @@ enum request_progress handle_fetch(struct call *call, const void *message)
                                       .min_bytes = request->min_bytes,
                                       .max_bytes = request->max_bytes < bytes_max ? request->max_bytes : (int32_t)bytes_max,
                                       .is_read_committed = request->isolation_level == 1,
+                                      .refuses_zstd = call->api_version < ZSTD_FROM,
                                       .has_sessions = call->api_version >= TOPIC_IDS_FROM,
                                       .session_id = request->session_id,
                                       .session_epoch = request->session_epoch,

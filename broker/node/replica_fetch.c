@@ -6,6 +6,7 @@
 #include "broker/node/replica_internal.h"
 #include "common/checked.h"
 #include "common/mem.h"
+#include "proto/record_batch.h"
 
 #define NEWS_DELAY_US 5000 /* a follower that waits learns a new high watermark this late at most: usually with the next record */
 
@@ -89,7 +90,7 @@ static struct plog_read read_of(const struct replica_fetch *request, const struc
         .limit = is_follower(request) ? replica->partition.log_end : replica_visible_end(replica, request->is_read_committed),
         .file_limit = replica->partition.high_watermark,
         .bytes_max = position->bytes_max,
-        .is_in_memory = request->is_in_memory,
+        .is_in_memory = request->is_in_memory || request->refuses_zstd,
     };
 }
 
@@ -199,17 +200,42 @@ static void take_pieces(struct fetch_result *result, const struct plog_read *rea
     result->bytes = read->bytes;
 }
 
-static enum finding fail_read(struct replica *replica, struct fetch_result *result, enum err err)
+/* Cuts what was read before its first batch of zstd; each buffer holds whole batches. False: it is the very first. */
+static bool cut_before_zstd(struct plog_read *read)
 {
-    log_line(env_logger(replica->manager->env), LOG_ERROR, "fetch", "%s cannot be read: %s", plog_name(replica->log), err_text(err));
+    read->bytes = 0;
+    for (size_t i = 0; i < read->piece_count; i++) {
+        struct env_piece *piece = &read->pieces[i];
+        struct slice left = slice_make(piece->buf->data + piece->position, (size_t)piece->length);
+        struct record_batch batch;
+        while (left.n > 0 && record_batch_parse(left, &batch) == ERR_OK && record_batch_compression(&batch) != COMPRESSION_ZSTD)
+            left = slice_make(left.p + record_batch_size(&batch), left.n - record_batch_size(&batch));
+        piece->length -= (int64_t)left.n;
+        read->bytes += piece->length;
+        if (left.n == 0) continue;
+        size_t kept = piece->length > 0 ? i + 1 : i;
+        for (size_t k = kept; k < read->piece_count; k++) buf_unref(read->pieces[k].buf);
+        read->piece_count = kept;
+    }
+    return read->bytes > 0;
+}
+
+static void refuse_records(struct fetch_result *result, enum kafka_error error)
+{
     *result = (struct fetch_result){.topic_id = result->topic_id,
                                     .partition = result->partition,
-                                    .error = err == ERR_CORRUPT ? KAFKA_CORRUPT_MESSAGE : KAFKA_KAFKA_STORAGE_ERROR,
+                                    .error = error,
                                     .high_watermark = -1,
                                     .last_stable_offset = -1,
                                     .log_start_offset = -1,
                                     .leader_id = -1,
                                     .leader_epoch = -1};
+}
+
+static enum finding fail_read(struct replica *replica, struct fetch_result *result, enum err err)
+{
+    log_line(env_logger(replica->manager->env), LOG_ERROR, "fetch", "%s cannot be read: %s", plog_name(replica->log), err_text(err));
+    refuse_records(result, err == ERR_CORRUPT ? KAFKA_CORRUPT_MESSAGE : KAFKA_KAFKA_STORAGE_ERROR);
     if (err == ERR_IO) replica_on_log_error(replica, "a read", err);
     return FINDING_GIVEN;
 }
@@ -232,6 +258,10 @@ static enum finding read_records(struct replica_fetch *request, struct replica *
     if (err != ERR_OK) {
         plog_read_release(&read);
         return fail_read(replica, &draft->result, err);
+    }
+    if (request->refuses_zstd && read.bytes > 0 && !cut_before_zstd(&read)) {
+        refuse_records(&draft->result, KAFKA_UNSUPPORTED_COMPRESSION_TYPE);
+        return FINDING_GIVEN;
     }
     take_pieces(&draft->result, &read);
     *left -= read.bytes;

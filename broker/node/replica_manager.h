@@ -137,6 +137,7 @@ struct replica_fetch {
     int32_t min_bytes, max_bytes;
     bool is_read_committed;
     bool is_in_memory; /* the connection cannot send file ranges (TLS) */
+    bool refuses_zstd; /* Fetch before version 10 knows no zstd: such batches are looked for, which takes buffers */
     bool has_sessions; /* the request names topics by id (Fetch 13 and later): sessions are offered */
     int32_t session_id, session_epoch;
     const struct fetch_position *partitions;

@@ -249,6 +249,47 @@ START_TEST(produce_says_what_is_wrong)
 }
 END_TEST
 
+static struct buf *zstd_batch(void)
+{
+    struct record_batch_spec spec;
+    struct record_batch_builder builder;
+    record_batch_spec_init(&spec);
+    spec.compression = COMPRESSION_ZSTD;
+    record_batch_builder_init(&builder, &spec);
+    record_batch_builder_add(&builder, 1000, SLICE_LITERAL("key"), SLICE_LITERAL("value"), NULL, 0);
+    struct buf *batch = record_batch_builder_finish(&builder);
+    record_batch_builder_deinit(&builder);
+    return batch;
+}
+
+START_TEST(trap_8_zstd_is_for_clients_that_know_it)
+{
+    struct fixture *f = fixture_create("");
+    ck_assert_int_eq(fixture_create_topic(f, "events", 1), 0);
+    struct buf *plain = fixture_batch("value"), *zstd = zstd_batch();
+    for (int16_t version = 3; version < 7; version++)
+        ck_assert_int_eq(produce(f, version, "events", 0, 1, buf_slice(zstd))->error_code, KAFKA_UNSUPPORTED_COMPRESSION_TYPE);
+    ck_assert_int_eq(produce(f, 9, "events", 0, 1, buf_slice(plain))->base_offset, 0);
+    ck_assert_int_eq(produce(f, 7, "events", 0, 1, buf_slice(zstd))->base_offset, 1);
+    ck_assert_int_eq(produce(f, 9, "events", 0, 1, buf_slice(plain))->base_offset, 2);
+    for (int16_t version = 4; version <= 18; version++) {
+        /* What comes before it, then the error, then what comes behind it. */
+        const struct fetch_response_partitions *partition = fetch(f, version, "events", 0, 0)->responses[0].partitions;
+        ck_assert_int_eq(partition->error_code, KAFKA_NONE);
+        ck_assert_uint_eq(partition->records.n, version < 10 ? plain->size : 2 * plain->size + zstd->size);
+        partition = fetch(f, version, "events", 1, 0)->responses[0].partitions;
+        ck_assert_int_eq(partition->error_code, version < 10 ? KAFKA_UNSUPPORTED_COMPRESSION_TYPE : KAFKA_NONE);
+        ck_assert_uint_eq(partition->records.n, version < 10 ? 0 : plain->size + zstd->size);
+        partition = fetch(f, version, "events", 2, 0)->responses[0].partitions;
+        ck_assert_int_eq(partition->error_code, KAFKA_NONE);
+        ck_assert_uint_eq(partition->records.n, plain->size);
+    }
+    buf_unref(plain);
+    buf_unref(zstd);
+    fixture_end(f);
+}
+END_TEST
+
 START_TEST(trap_9_acks_0_is_not_answered_and_errors_close)
 {
     struct fixture *f = fixture_create("");
@@ -622,6 +663,7 @@ int main(void)
     tcase_add_test(tcase, trap_38_topics_are_created_when_asked_for);
     tcase_add_test(tcase, produce_and_fetch_at_every_version);
     tcase_add_test(tcase, produce_says_what_is_wrong);
+    tcase_add_test(tcase, trap_8_zstd_is_for_clients_that_know_it);
     tcase_add_test(tcase, trap_9_acks_0_is_not_answered_and_errors_close);
     tcase_add_test(tcase, fetch_waits_for_records_and_tells_unknown_topics_at_once);
     tcase_add_test(tcase, trap_22_list_offsets_at_every_version);
