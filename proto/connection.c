@@ -72,10 +72,11 @@ void connection_close(struct connection *connection)
     end(connection);
 }
 
-static void log_closing(struct connection *connection, const char *reason)
+static void log_closing(struct connection *connection, enum server_cause cause, const char *reason)
 {
-    log_line(env_logger(connection->server->env), LOG_WARN, "connection", "closed %s on listener %s: %s", connection_peer(connection),
-             connection->listener->name, reason);
+    struct server *server = connection->server;
+    log_line_limited(env_logger(server->env), &server->log_limits[cause], env_now_us(server->env), server_cause_text(cause), "connection",
+                     "closed %s on listener %s: %s", connection_peer(connection), connection->listener->name, reason);
 }
 
 void connection_refuse(struct connection *connection, const char *format, ...)
@@ -85,7 +86,7 @@ void connection_refuse(struct connection *connection, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
-    log_closing(connection, reason);
+    log_closing(connection, SERVER_BAD_FRAME, reason);
     connection_close(connection);
 }
 
@@ -197,7 +198,7 @@ void request_close(struct request *request, const char *format, ...)
         va_start(arguments, format);
         (void)vsnprintf(reason, sizeof reason, format, arguments);
         va_end(arguments);
-        log_closing(connection, reason);
+        log_closing(connection, SERVER_BAD_REQUEST, reason);
         connection->is_ending = true;
     }
     request->ends_connection = true;

@@ -14,6 +14,7 @@
 #define SKIFF_PROTO_CONNECTION_H
 
 #include "common/env.h"
+#include "common/log_limit.h"
 #include "common/map.h"
 #include "proto/assembler.h"
 
@@ -106,6 +107,15 @@ struct request_memory {
     struct list waiting; /* connections */
 };
 
+/* Why a peer is cut off or turned away; the log lines of each cause are limited. */
+enum server_cause {
+    SERVER_BAD_FRAME,
+    SERVER_BAD_REQUEST,
+    SERVER_FULL,         /* max.connections */
+    SERVER_ADDRESS_FULL, /* max.connections.per.ip */
+    SERVER_CAUSE_COUNT
+};
+
 struct server {
     struct env *env;
     struct server_limits limits;
@@ -119,6 +129,7 @@ struct server {
     uint32_t connection_count; /* without those of protected listeners */
     struct env_timer ready_timer;
     struct env_timer sweep_timer; /* idle and slow connections */
+    struct log_limit log_limits[SERVER_CAUSE_COUNT];
 };
 
 void server_init(struct server *server, struct env *env, const struct server_limits *limits, const struct server_handler *handler);

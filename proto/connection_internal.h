@@ -51,6 +51,8 @@ void connection_continue(struct connection *connection);
 /* One log line, then connection_close(). */
 void connection_refuse(struct connection *connection, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* For log lines. */
+const char *server_cause_text(enum server_cause cause);
 /* The server's part of a connection's end. */
 void server_forget(struct connection *connection);
 /* connection_continue() in the next turn: never from inside the call that made it possible. */

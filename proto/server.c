@@ -94,19 +94,38 @@ static void address_release(struct server *server, struct server_address *addres
     mem_free(address);
 }
 
+const char *server_cause_text(enum server_cause cause)
+{
+    static const char *const texts[SERVER_CAUSE_COUNT] = {
+        [SERVER_BAD_FRAME] = "connections closed for what is no request",
+        [SERVER_BAD_REQUEST] = "connections closed for what they asked",
+        [SERVER_FULL] = "connections refused (max.connections)",
+        [SERVER_ADDRESS_FULL] = "connections refused (max.connections.per.ip)",
+    };
+    ASSERT((unsigned)cause < SERVER_CAUSE_COUNT);
+    return texts[cause];
+}
+
+static void log_refusal(const struct server_listener *listener, enum server_cause cause, const struct server_address *address,
+                        uint32_t open)
+{
+    struct server *server = listener->server;
+    log_line_limited(env_logger(server->env), &server->log_limits[cause], env_now_us(server->env), server_cause_text(cause), "connection",
+                     "refused %s on listener %s: %s %u connections%s", address->text, listener->name,
+                     cause == SERVER_FULL ? "there are" : "it has", open,
+                     cause == SERVER_FULL ? " (max.connections)" : " (max.connections.per.ip)");
+}
+
 static bool is_admitted(const struct server_listener *listener, const struct server_address *address)
 {
     const struct server *server = listener->server;
-    const struct logger *logger = env_logger(server->env);
     if (listener->is_protected) return true;
     if (server->connection_count >= server->limits.connections_max) {
-        log_line(logger, LOG_WARN, "connection", "refused %s on listener %s: %u connections are open (max.connections)", address->text,
-                 listener->name, server->connection_count);
+        log_refusal(listener, SERVER_FULL, address, server->connection_count);
         return false;
     }
     if (address->connection_count >= server->limits.connections_per_ip_max) {
-        log_line(logger, LOG_WARN, "connection", "refused %s on listener %s: it has %u connections (max.connections.per.ip)", address->text,
-                 listener->name, address->connection_count);
+        log_refusal(listener, SERVER_ADDRESS_FULL, address, address->connection_count);
         return false;
     }
     return true;
@@ -183,6 +202,14 @@ static int64_t sweep_period_us(const struct server *server)
     return idle_us > 0 ? max_i64(SWEEP_US_MIN, min_i64(SWEEP_US_MAX, idle_us / 8)) : SWEEP_US_MAX;
 }
 
+/* A flood that has ended brings no line that would tell of it. */
+static void tell_left_out(struct server *server, int64_t now_us, bool is_last)
+{
+    for (unsigned cause = 0; cause < SERVER_CAUSE_COUNT; cause++)
+        log_limit_tell(env_logger(server->env), &server->log_limits[cause], now_us, server_cause_text((enum server_cause)cause),
+                       "connection", is_last);
+}
+
 static void on_sweep(struct env_timer *timer, int64_t now_us)
 {
     struct server *server = CONTAINER_OF(timer, struct server, sweep_timer);
@@ -194,7 +221,9 @@ static void on_sweep(struct env_timer *timer, int64_t now_us)
         else if (is_idle(connection, now_us))
             connection_close(connection);
     }
-    if (!list_is_empty(&server->connections)) env_timer_set(server->env, timer, now_us + sweep_period_us(server));
+    bool is_last = list_is_empty(&server->connections);
+    tell_left_out(server, now_us, is_last);
+    if (!is_last) env_timer_set(server->env, timer, now_us + sweep_period_us(server));
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */

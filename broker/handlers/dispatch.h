@@ -33,6 +33,7 @@ struct dispatch {
     bool is_stopping;      /* a new wait is not begun */
     struct list creations; /* topics that are being created because somebody asked for them */
     uint32_t creation_count;
+    struct log_limit creation_log;
     struct metadata_hold hold;
 };
 

@@ -26,14 +26,15 @@ static void on_created(struct forward *forward, enum kafka_error error, struct b
     struct topic_creation *creation = forward->user;
     struct create_topics_response response;
     struct arena arena;
-    (void)frame, (void)now_us;
+    (void)frame;
     arena_init(&arena, codec_decode_budget(body.n));
     if (!error && !codec_decode_exact(KMSG_CREATE_TOPICS_RESPONSE, CREATE_TOPICS_VERSION, body, &arena, &response) &&
         response.topics_count == 1)
         error = (enum kafka_error)response.topics[0].error_code;
     if (error && error != KAFKA_TOPIC_ALREADY_EXISTS)
-        log_line(env_logger(creation->dispatch->env), LOG_WARN, "handlers", "topic %.*s was asked for and could not be created: %s",
-                 (int)creation->name_size, creation->name, kafka_error_name((int16_t)error));
+        log_line_limited(env_logger(creation->dispatch->env), &creation->dispatch->creation_log, now_us, "topics that could not be created",
+                         "handlers", "topic %.*s was asked for and could not be created: %s", (int)creation->name_size, creation->name,
+                         kafka_error_name((int16_t)error));
     arena_deinit(&arena);
     creation_destroy(creation);
 }

@@ -1,5 +1,6 @@
 /* Listening sockets. */
 #include "common/io/io_internal.h"
+#include "common/log_limit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@ struct io_listener {
     uv_poll_t poll;
     int fd;
     uint16_t port;
+    struct log_limit log_limit; /* of those turned away */
     env_accept_fn accepted;
     void *user;
     bool is_closed;
@@ -37,8 +39,9 @@ static int open_spare(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 static void turn_one_away(struct io_listener *listener)
 {
     struct io *io = listener->io;
-    log_line(io->env.logger, LOG_WARN, "io",
-             "out of file descriptors: a new connection on port %u is turned away (raise the limit, ulimit -n)", listener->port);
+    log_line_limited(io->env.logger, &listener->log_limit, env_now_us(&io->env), "connections turned away for lack of file descriptors",
+                     "io", "out of file descriptors: a new connection on port %u is turned away (raise the limit, ulimit -n)",
+                     listener->port);
     if (io->spare_fd >= 0) close(io->spare_fd);
     int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0) close(fd);

@@ -3,6 +3,7 @@
 #include "common/crc32c.h"
 #include "common/heap.h"
 #include "common/list.h"
+#include "common/log_limit.h"
 #include "common/map.h"
 #include "common/mem.h"
 #include "common/prng.h"
@@ -12,6 +13,7 @@
 #include "common/writer.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 START_TEST(crc32c_matches_the_check_value_and_the_portable_one)
@@ -71,8 +73,7 @@ START_TEST(map_agrees_with_a_list_model)
         ck_assert_uint_eq(map_count(&map), live);
     }
     uint32_t seen = 0;
-    MAP_FOR_EACH(&map, int32_t, key)
-    {
+    MAP_FOR_EACH (&map, int32_t, key) {
         ck_assert(present[*key]);
         seen++;
     }
@@ -91,7 +92,7 @@ START_TEST(map_iterates_in_insertion_order)
         map_put(&map, MAP_KEY(&keys[i]), &keys[i]);
     }
     int next = 0;
-    MAP_FOR_EACH(&map, int32_t, key) ck_assert_ptr_eq(key, &keys[next++]);
+    MAP_FOR_EACH (&map, int32_t, key) ck_assert_ptr_eq(key, &keys[next++]);
     ck_assert_int_eq(next, 100);
     map_deinit(&map);
 }
@@ -210,6 +211,45 @@ START_TEST(str_parses_and_splits)
 }
 END_TEST
 
+struct sink {
+    int lines, told;
+    unsigned long long left_out;
+};
+static void take_line(void *context, enum log_level level, const char *component, const char *text)
+{
+    struct sink *sink = context;
+    ck_assert_int_eq(level, LOG_WARN);
+    ck_assert_str_eq(component, "test");
+    if (sscanf(text, "floods: %llu more", &sink->left_out) == 1)
+        sink->told++;
+    else
+        sink->lines++;
+}
+
+START_TEST(log_lines_of_a_flood_are_counted_not_written)
+{
+    struct sink sink = {0};
+    struct logger logger = {.level = LOG_INFO, .sink = take_line, .context = &sink};
+    struct log_limit limit = {0};
+    int64_t now_us = LOG_LIMIT_INTERVAL_US;
+    const int per_interval = 5000, intervals = 6;
+    for (int i = 0; i < per_interval * intervals; i++, now_us += LOG_LIMIT_INTERVAL_US / per_interval)
+        log_line_limited(&logger, &limit, now_us, "floods", "test", "line %d", i);
+    ck_assert_int_eq(sink.lines, LOG_LIMIT_LINES);
+    ck_assert_int_eq(sink.told, intervals - 1);
+    ck_assert_uint_eq(sink.left_out, (unsigned)per_interval);
+    log_limit_tell(&logger, &limit, now_us - 1, "floods", "test", false); /* not yet */
+    ck_assert_int_eq(sink.told, intervals - 1);
+    log_limit_tell(&logger, &limit, now_us, "floods", "test", true);
+    log_limit_tell(&logger, &limit, now_us, "floods", "test", true); /* once */
+    ck_assert_int_eq(sink.told, intervals);
+    /* After a quiet while it has its lines back. */
+    now_us += 2 * (int64_t)LOG_LIMIT_INTERVAL_US;
+    for (int i = 0; i < LOG_LIMIT_LINES; i++) log_line_limited(&logger, &limit, now_us, "floods", "test", "again");
+    ck_assert_int_eq(sink.lines, 2 * LOG_LIMIT_LINES);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("common");
@@ -225,6 +265,7 @@ int main(void)
     tcase_add_test(tcase, arena_keeps_to_its_cap);
     tcase_add_test(tcase, uuid_text_round_trips);
     tcase_add_test(tcase, str_parses_and_splits);
+    tcase_add_test(tcase, log_lines_of_a_flood_are_counted_not_written);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);

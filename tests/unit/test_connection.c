@@ -316,6 +316,23 @@ START_TEST(w_1_bad_frames_close_their_connection_only)
 }
 END_TEST
 
+/* A stranger cannot fill the disk with log lines; the count is told when the flood has ended. */
+START_TEST(w_1_a_flood_of_bad_frames_costs_few_log_lines)
+{
+    struct world *w = begin(7);
+    const struct log_limit *limit = &w->server.log_limits[SERVER_BAD_FRAME];
+    for (unsigned i = 0; i < 3 * LOG_LIMIT_LINES; i++) {
+        open_raw(w);
+        send_raw(w, SLICE_LITERAL("GET / HTTP/1.1\r\n\r\n"));
+        ck_assert(sim_wait(w->sim, is_raw_closed, w, SIM_SECOND));
+    }
+    ck_assert_uint_eq(limit->left_out, 2 * LOG_LIMIT_LINES);
+    sim_run_for(w->sim, 120 * SIM_SECOND);
+    ck_assert_uint_eq(limit->left_out, 0);
+    end(w);
+}
+END_TEST
+
 START_TEST(w_1_a_long_length_alone_takes_no_memory)
 {
     struct world *w = begin(6);
@@ -497,6 +514,7 @@ int main(void)
     tcase_add_test(tcase, at_most_64_requests_are_unanswered);
     tcase_add_test(tcase, a_request_without_answer_and_one_that_ends_the_connection);
     tcase_add_loop_test(tcase, w_1_bad_frames_close_their_connection_only, 0, (int)(sizeof bad / sizeof *bad));
+    tcase_add_test(tcase, w_1_a_flood_of_bad_frames_costs_few_log_lines);
     tcase_add_test(tcase, w_1_a_long_length_alone_takes_no_memory);
     tcase_add_loop_test(tcase, request_memory_is_shared_without_a_deadlock, 1, 11);
     tcase_add_test(tcase, idle_connections_are_closed_and_waiting_ones_are_not);
