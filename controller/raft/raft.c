@@ -318,8 +318,12 @@ static void receive_probe_answer(struct raft *raft, const struct raft_message *m
     /* Whatever was asked was refused, perhaps by one that does not know yet what to do with it. */
     if (raft->role == RAFT_LEADER) raft_leader_on_send_failed(raft, message->from.id);
     if (!message->probe.is_born || is_foreign(raft, message)) return;
-    if (message->term > raft->hard.term) raft_become_follower(raft, message->term, RAFT_NO_MEMBER);
-    if (raft->role == RAFT_LEARNER) raft_learner_hear(raft, message);
+    /* A learner waits for a leader of the term: a candidate may take its term to the grave, and those that nobody elects cannot depose
+     * the leader of a lower one. */
+    if (raft->role == RAFT_LEARNER)
+        raft_learner_hear(raft, message);
+    else if (message->term > raft->hard.term)
+        raft_become_follower(raft, message->term, RAFT_NO_MEMBER);
 }
 
 static void receive_probe(struct raft *raft, const struct raft_message *message)

@@ -5,7 +5,8 @@
 
 void checker_init(struct checker *checker, struct verdict *verdict, const struct workload *workload)
 {
-    *checker = (struct checker){.verdict = verdict, .workload = workload, .node_count = workload->node_count};
+    *checker = (struct checker){
+        .verdict = verdict, .workload = workload, .node_count = workload->node_count, .voter_count = workload->voter_count};
 }
 
 void checker_deinit(struct checker *checker)
@@ -37,6 +38,7 @@ static void check_leader(struct checker *checker, uint32_t node, const struct ra
         verdict_fail(checker->verdict, "R-ELEC", "term %lld has the leaders %d and %u", (long long)raft->term, *leader, node);
         return;
     }
+    if (node >= checker->voter_count) verdict_fail(checker->verdict, "R-ELEC", "node %u leads, and is no voter", node);
     *leader = (int32_t)node;
     checker->elections++;
     if (raft->last_index < checker->committed) {
@@ -50,11 +52,11 @@ static void check_commit(struct checker *checker, const struct raft_status *raft
     if (raft->commit_index <= checker->committed) return;
     checker->committed = raft->commit_index;
     uint32_t holders = 0;
-    for (uint32_t i = 0; i < checker->node_count; i++)
+    for (uint32_t i = 0; i < checker->voter_count; i++)
         holders += max_i64(checker->nodes[i].durable, checker->nodes[i].lost) >= raft->commit_index;
-    if (holders * 2 > checker->node_count) return;
-    verdict_fail(checker->verdict, "R-HW", "index %lld is committed and durable on %u of %u nodes only", (long long)raft->commit_index,
-                 holders, checker->node_count);
+    if (holders * 2 > checker->voter_count) return;
+    verdict_fail(checker->verdict, "R-HW", "index %lld is committed and durable on %u of %u voters only", (long long)raft->commit_index,
+                 holders, checker->voter_count);
 }
 
 static void check_raft(struct checker *checker, uint32_t node, const struct raft_status *raft)

@@ -58,7 +58,7 @@ struct checker_node {
 struct checker {
     struct verdict *verdict;
     const struct workload *workload;
-    uint32_t node_count;
+    uint32_t node_count, voter_count;
     struct checker_node nodes[WORKLOAD_NODES_MAX];
     struct checker_partition partitions[WORKLOAD_PARTITIONS_MAX];
     int32_t *raft_leaders; /* by term */

@@ -58,12 +58,18 @@ static void on_answer(struct channel_call *base, enum err err, struct buf *frame
     arena_deinit(&arena);
 }
 
+static int32_t draw_broker(struct client *client)
+{
+    const struct workload *workload = client->workload;
+    return (int32_t)(workload->first_broker + prng_below(&client->prng, workload->node_count - workload->first_broker));
+}
+
 void client_send(struct client_call *call, int32_t broker, int16_t api_key, int16_t version, const void *request, int64_t timeout_us)
 {
     struct client *client = call->client;
     struct writer w;
     ASSERT(!client_call_is_pending(call));
-    if (broker < 0) broker = (int32_t)prng_below(&client->prng, client->workload->node_count);
+    if (broker < 0) broker = draw_broker(client);
     writer_init(&w, 256);
     enum err err = codec_encode(api_request(api_key), version, request, &w);
     ASSERT(err == ERR_OK);

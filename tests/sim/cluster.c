@@ -2,6 +2,7 @@
 #include "tests/sim/cluster.h"
 
 #include "common/assert.h"
+#include "common/checked.h"
 #include "tests/sim/sim_internal.h"
 
 #include <stdio.h>
@@ -24,24 +25,27 @@ const char *outcome_name(enum outcome outcome)
 
 static void draw_topics(struct workload *workload, struct prng *prng)
 {
+    uint32_t brokers = workload->node_count - workload->first_broker;
     workload->topic_count = 1 + (uint32_t)prng_below(prng, 2);
     for (uint32_t t = 0; t < workload->topic_count; t++) {
         struct workload_topic *topic = &workload->topics[t];
         (void)snprintf(topic->name, sizeof topic->name, "topic%u", t);
         topic->partition_count = 1 + (int32_t)prng_below(prng, 3);
-        topic->replication_factor = workload->node_count >= 5 && prng_chance(prng, 1, 4) ? 5 : 3;
+        topic->replication_factor = brokers >= 5 && prng_chance(prng, 1, 4) ? 5 : (int16_t)min_i64(brokers, 3);
         topic->min_insync = 2;
         topic->first = workload->partition_count;
         workload->partition_count += (uint32_t)topic->partition_count;
     }
 }
 
-static void draw_workload(struct cluster *cluster, struct prng *prng)
+static void draw_workload(struct cluster *cluster, const struct cluster_shape *shape, struct prng *prng)
 {
     struct workload *workload = &cluster->workload;
     workload->sim = cluster->sim;
     workload->verdict = &cluster->verdict;
     workload->node_count = cluster->node_count;
+    workload->voter_count = shape->voter_count;
+    workload->first_broker = shape->first_broker;
     workload->port = CLIENT_PORT;
     for (uint32_t i = 0; i < cluster->node_count; i++) (void)snprintf(workload->hosts[i], sizeof workload->hosts[i], "node%u", i);
     draw_topics(workload, prng);
@@ -138,12 +142,12 @@ static void cluster_begin(struct cluster *cluster, const struct cluster_options 
 {
     cluster->sim = sim_create(options->seed);
     struct prng prng = sim_prng(cluster->sim, "cluster");
-    cluster->node_count = options->node_count;
+    cluster->node_count = options->shape.node_count;
     cluster->session_timeout_ms = prng_range(&prng, 1000, 4000);
     cluster->lag_max_ms = prng_range(&prng, 500, 3000);
     cluster->segment_bytes = prng_chance(&prng, 1, 2) ? prng_range(&prng, 1000, 20000) : 1 << 20;
     cluster->snapshot_log_bytes = prng_chance(&prng, 1, 2) ? 2000 : 1 << 20;
-    draw_workload(cluster, &prng);
+    draw_workload(cluster, &options->shape, &prng);
     cluster->workload.leads = leads;
     cluster->workload.context = cluster;
     cluster->workload.history.on_acked = on_acked;
@@ -164,7 +168,9 @@ static void cluster_begin(struct cluster *cluster, const struct cluster_options 
 void cluster_run(const struct cluster_options *options, struct cluster_result *result)
 {
     struct cluster *cluster = sim_alloc(sizeof *cluster);
-    ASSERT(options->node_count <= WORKLOAD_NODES_MAX);
+    ASSERT(options->shape.node_count <= WORKLOAD_NODES_MAX);
+    ASSERT(options->shape.voter_count > 0 && options->shape.voter_count >= options->shape.first_broker);
+    ASSERT(options->shape.first_broker + 2 <= options->shape.node_count); /* min.insync.replicas is 2 */
     cluster_begin(cluster, options);
     *result = (struct cluster_result){.outcome = run_phases(cluster, options)};
     if (has_failed(cluster)) result->outcome = OUTCOME_FAIL;

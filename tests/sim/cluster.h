@@ -34,9 +34,13 @@ const char *fault_name(enum fault fault);
 enum outcome { OUTCOME_PASS, OUTCOME_FAIL, OUTCOME_NO_PROGRESS, OUTCOME_VACUOUS };
 const char *outcome_name(enum outcome outcome);
 
+/* Nodes are voters of the quorum, brokers, or both: the voters come first, the brokers last. */
+struct cluster_shape {
+    uint32_t node_count, voter_count, first_broker;
+};
 struct cluster_options {
     uint64_t seed;
-    uint32_t node_count;
+    struct cluster_shape shape;
     bool is_calm; /* no faults */
 };
 struct cluster_result {
@@ -69,7 +73,7 @@ struct cluster {
     struct verdict verdict;
     struct workload workload;
     struct checker checker;
-    uint32_t node_count;
+    uint32_t node_count; /* workload has the other two of its shape */
     struct cluster_node nodes[WORKLOAD_NODES_MAX];
     struct prng faults;
     bool is_enabled[FAULT_COUNT];
@@ -79,6 +83,9 @@ struct cluster {
     /* Settings of the nodes, drawn from the seed. */
     int64_t session_timeout_ms, lag_max_ms, segment_bytes, snapshot_log_bytes;
 };
+
+static inline bool cluster_is_voter(const struct cluster_node *node) { return node->index < node->cluster->workload.voter_count; }
+static inline bool cluster_is_broker(const struct cluster_node *node) { return node->index >= node->cluster->workload.first_broker; }
 
 /* cluster_node.c: one node's process. */
 void cluster_add_node(struct cluster *cluster, uint32_t index);

@@ -14,6 +14,7 @@
 #define CONTROLLER_PORT 9093
 #define DATA            "/data"
 #define STOP_TIMEOUT_MS 10000
+#define RESIGN_US       (20 * SIM_MS)
 #define OPEN_FILES_MAX  16 /* few, so that closing and opening again happens */
 #define PATH_SIZE       256
 
@@ -23,6 +24,7 @@ struct process {
     struct listeners listeners;
     struct cluster_node *node;
     struct env_message stop;
+    struct env_timer resigned;
 };
 
 /* ---- settings ------------------------------------------------------------------------------------------------------ */
@@ -30,10 +32,14 @@ struct process {
 static void print_config(const struct cluster_node *node, char *text, size_t size)
 {
     const struct cluster *cluster = node->cluster;
+    bool is_voter = cluster_is_voter(node), is_broker = cluster_is_broker(node);
+    char for_clients[64] = "", for_controllers[64] = "";
+    if (is_broker) (void)snprintf(for_clients, sizeof for_clients, "PLAINTEXT://%s:%d,", sim_node_host(node->node), CLIENT_PORT);
+    if (is_voter) (void)snprintf(for_controllers, sizeof for_controllers, "CONTROLLER://%s:%d", sim_node_host(node->node), CONTROLLER_PORT);
     int used = snprintf(text, size,
-                        "process.roles=broker,controller\n"
+                        "process.roles=%s%s%s\n"
                         "node.id=%u\n"
-                        "listeners=PLAINTEXT://%s:%d,CONTROLLER://%s:%d\n"
+                        "listeners=%s%s\n"
                         "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
                         "controller.listener.names=CONTROLLER\n"
                         "log.dirs=" DATA "\n"
@@ -47,9 +53,10 @@ static void print_config(const struct cluster_node *node, char *text, size_t siz
                         "replica.high.watermark.checkpoint.interval.ms=500\n"
                         "log.index.interval.bytes=64\n"
                         "controller.quorum.voters=",
-                        node->index, sim_node_host(node->node), CLIENT_PORT, sim_node_host(node->node), CONTROLLER_PORT,
-                        (long long)cluster->session_timeout_ms, (long long)cluster->session_timeout_ms / 4, (long long)cluster->lag_max_ms);
-    for (uint32_t i = 0; i < cluster->node_count; i++) {
+                        is_broker ? "broker" : "", is_broker && is_voter ? "," : "", is_voter ? "controller" : "", node->index, for_clients,
+                        for_controllers, (long long)cluster->session_timeout_ms, (long long)cluster->session_timeout_ms / 4,
+                        (long long)cluster->lag_max_ms);
+    for (uint32_t i = 0; i < cluster->workload.voter_count; i++) {
         ASSERT(used > 0 && (size_t)used < size);
         used += snprintf(text + used, size - (size_t)used, "%s%u@%s:%d", i ? "," : "", i, cluster->workload.hosts[i], CONTROLLER_PORT);
     }
@@ -76,7 +83,7 @@ static void load_config(struct process *process)
 static void on_failed(void *user, const char *reason)
 {
     const struct cluster_node *node = user;
-    log_line(env_logger(node->broker_env), LOG_WARN, "process", "ends: %s", reason);
+    log_line(env_logger(node->controller_env), LOG_WARN, "process", "ends: %s", reason);
     sim_node_exit(node->node);
 }
 
@@ -104,7 +111,7 @@ static void start_controller(struct process *process)
                  .directory = DATA "/controller",
                  .voter_count = (uint32_t)listeners->voter_count,
                  .snapshot_log_bytes = node->cluster->snapshot_log_bytes},
-        .listener_name = "CONTROLLER",
+        .listener_name = cluster_is_voter(node) ? "CONTROLLER" : NULL,
         .host = sim_node_host(node->node),
         .port = CONTROLLER_PORT,
         .limits = broker_server_limits(config),
@@ -112,7 +119,7 @@ static void start_controller(struct process *process)
         .rebalance_interval_ms = 2000,
         .settings = {.default_partitions = 1, .default_replication_factor = 1, .is_topic_deletion_enabled = true},
         .defaults = {.min_insync_replicas = 1, .is_flushing = true},
-        .broker_env = node->broker_env,
+        .broker_env = cluster_is_broker(node) ? node->broker_env : NULL,
         .on_update = broker_node_on_update,
         .receiver = node->broker,
         .on_failed = on_failed,
@@ -140,7 +147,7 @@ static void start_process(void *user, struct sim_node *sim_node)
     node->controller_env = sim_env_create(sim_node);
     node->is_stopping = false;
     load_config(process);
-    start_broker(process);
+    if (cluster_is_broker(node)) start_broker(process);
     if (sim_node_is_running(sim_node)) start_controller(process);
 }
 
@@ -171,18 +178,31 @@ static void on_stopped(void *user, bool is_clean)
     sim_node_exit(node->node);
 }
 
+static void on_resigned(struct env_timer *timer, int64_t now_us)
+{
+    const struct process *process = CONTAINER_OF(timer, struct process, resigned);
+    (void)now_us;
+    sim_node_exit(process->node->node);
+}
+
 static void on_stop(struct env_message *message, int64_t now_us)
 {
-    const struct process *process = CONTAINER_OF(message, struct process, stop);
-    (void)now_us;
-    broker_node_stop(process->node->broker, STOP_TIMEOUT_MS, on_stopped, process->node);
+    struct process *process = CONTAINER_OF(message, struct process, stop);
+    struct cluster_node *node = process->node;
+    if (node->broker) {
+        broker_node_stop(node->broker, STOP_TIMEOUT_MS, on_stopped, node);
+        return;
+    }
+    controller_node_resign(node->controller);
+    env_timer_init(&process->resigned, on_resigned);
+    env_timer_set(node->controller_env, &process->resigned, now_us + RESIGN_US);
 }
 
 void cluster_stop_node(struct cluster_node *node)
 {
-    if (node->is_stopping || !node->broker) return;
+    if (node->is_stopping || !node->controller || (cluster_is_broker(node) && !node->broker)) return;
     node->is_stopping = true;
-    env_post(node->broker_env, &node->process->stop);
+    env_post(node->broker ? node->broker_env : node->controller_env, &node->process->stop);
 }
 
 /* ---- looking at it ------------------------------------------------------------------------------------------------- */
@@ -210,15 +230,17 @@ static bool is_whole(const struct cluster *cluster, const struct image *image)
             if (partition->leader == NO_LEADER || partition->isr_count != partition->replica_count) return false;
         }
     }
-    return active == cluster->node_count && topics == cluster->workload.topic_count;
+    return active == cluster->node_count - cluster->workload.first_broker && topics == cluster->workload.topic_count;
 }
 
 bool cluster_is_converged(struct cluster *cluster)
 {
     for (uint32_t i = 0; i < cluster->node_count; i++) {
         const struct cluster_node *node = &cluster->nodes[i];
-        if (!sim_node_is_running(node->node) || node->is_stopping || !node->controller || !node->broker) return false;
-        if (!broker_node_is_active(node->broker) || !is_whole(cluster, broker_node_image(node->broker))) return false;
+        if (!sim_node_is_running(node->node) || node->is_stopping || !node->controller) return false;
+        if (!is_whole(cluster, controller_node_image(node->controller))) return false;
+        if (!cluster_is_broker(node)) continue;
+        if (!node->broker || !broker_node_is_active(node->broker) || !is_whole(cluster, broker_node_image(node->broker))) return false;
     }
     return true;
 }
@@ -270,7 +292,7 @@ static void compare_logs(struct cluster *cluster, const struct workload_topic *t
 
 void cluster_check_logs(struct cluster *cluster)
 {
-    const struct image *image = broker_node_image(cluster->nodes[0].broker);
+    const struct image *image = broker_node_image(cluster->nodes[cluster->workload.first_broker].broker);
     for (uint32_t t = 0; t < cluster->workload.topic_count; t++) {
         const struct workload_topic *topic = &cluster->workload.topics[t];
         const struct image_topic *found = map_get(&image->topics, slice_str(topic->name));

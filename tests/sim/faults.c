@@ -108,6 +108,9 @@ static void pause_node(struct cluster_node *node)
     node->undo_pause_at = lasting_us(cluster, 10, prng_chance(&cluster->faults, 1, 3) ? 3 * cluster->session_timeout_ms : 500);
 }
 
+/* Its disk is the only one that has the metadata. */
+static bool is_only_voter(const struct cluster_node *node) { return cluster_is_voter(node) && node->cluster->workload.voter_count == 1; }
+
 static bool inject(struct cluster *cluster, enum fault fault)
 {
     struct cluster_node *node = draw_target(cluster);
@@ -138,7 +141,7 @@ static bool inject(struct cluster *cluster, enum fault fault)
         return is_running;
     case FAULT_CLOCK: sim_node_shift_wall_clock(node->node, prng_range(&cluster->faults, -300000, 300000)); return true;
     case FAULT_WIPE:
-        if (cluster->has_wiped || !is_running) return false;
+        if (cluster->has_wiped || !is_running || is_only_voter(node)) return false;
         crash(node, SIM_CRASH_POWER);
         sim_disk_wipe(node->node);
         checker_on_wipe(&cluster->checker, node->index);

@@ -4,8 +4,9 @@
  *
  * Without arguments: 200 seeds from 1 ($SIM_SEEDS in the environment: another number). With --seconds no seed begins after that
  * time; $TEST_TIMEOUT, the runner's limit, sets it to three quarters of it. Without --nodes every third run has five
- * nodes. Every seed runs in a process of its own, so that an assertion in one hides no other. Every hundredth seed is run twice: the
- * hashes must be equal. With --mutant (a build with planted bugs: make check-mutants) some seed must fail.
+ * nodes, and in every fourth some are only controllers or only brokers. Every seed runs in a process of its own, so that an assertion in
+ * one hides no other. Every hundredth seed is run twice: the hashes must be equal. With --mutant (a build with planted bugs: make
+ * check-mutants) some seed must fail.
  *
  * To look into a failure: SIM_LOG=INFO SIM_TRACE=PARTITION sim --seed N --runs 1 */
 #include "common/mutant.h"
@@ -43,10 +44,17 @@ bool mutant_is_on(const char *name) { return options.mutant && strcmp(name, opti
 
 /* ---- one seed ------------------------------------------------------------------------------------------------------ */
 
+static struct cluster_shape shape_of(uint64_t seed)
+{
+    static const struct cluster_shape shapes[] = {{6, 3, 3}, {3, 1, 0}, {5, 3, 0}, {5, 3, 3}};
+    uint32_t nodes = options.nodes ? options.nodes : seed % 3 == 0 ? 5 : 3;
+    if (options.nodes || seed % 4 != 3) return (struct cluster_shape){.node_count = nodes, .voter_count = nodes};
+    return shapes[seed / 4 % (sizeof shapes / sizeof *shapes)];
+}
+
 static void run_seed(uint64_t seed, struct report *report)
 {
-    struct cluster_options cluster = {.seed = seed, .node_count = options.nodes, .is_calm = options.is_calm};
-    if (cluster.node_count == 0) cluster.node_count = seed % 3 == 0 ? 5 : 3;
+    struct cluster_options cluster = {.seed = seed, .shape = shape_of(seed), .is_calm = options.is_calm};
     cluster_run(&cluster, &report->result);
     if (seed % REPEAT_EVERY == 0) {
         struct cluster_result again;

@@ -86,6 +86,8 @@ struct workload {
     struct verdict *verdict;
     struct history history;
     uint32_t node_count;
+    uint32_t voter_count;  /* the nodes before this one are controllers ... */
+    uint32_t first_broker; /* ... and those from this one on brokers: some are both */
     char hosts[WORKLOAD_NODES_MAX][16];
     uint16_t port;
     uint32_t topic_count, partition_count, client_count;

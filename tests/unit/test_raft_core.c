@@ -451,6 +451,30 @@ START_TEST(a_learner_without_a_leader_looks_for_one_soon)
 }
 END_TEST
 
+/* A candidate's term may never get a leader, and is forgotten when the candidate dies before it is durable: who took it over would
+ * refuse every leader of a lower one. Found by the simulator. */
+START_TEST(a_learner_takes_over_terms_of_leaders_only)
+{
+    struct fixture f;
+    setup(&f, 3, 2);
+    f.raft->config.self = member(0, 77);
+    raft_become_learner(f.raft);
+    struct raft_message answer = {.type = RAFT_PROBE_ANSWER,
+                                  .from = member(1, 11),
+                                  .to = member(0, 77),
+                                  .term = 9,
+                                  .probe = {.is_born = true, .leader = RAFT_NO_MEMBER}};
+    receive(&f, answer);
+    ck_assert_int_eq(raft_term(f.raft), 1);
+    answer.term = 2;
+    answer.probe.leader = answer.from;
+    receive(&f, answer);
+    ck_assert_int_eq(later(&f, RAFT_FOLLOW)->to.id, 1);
+    ck_assert_int_eq(raft_term(f.raft), 2);
+    raft_destroy(f.raft);
+}
+END_TEST
+
 START_TEST(birth_waits_for_everybody_listed)
 {
     struct raft_config config = config_of(0, 3);
@@ -525,6 +549,7 @@ int main(void)
     tcase_add_test(tcase, a_learner_votes_when_it_is_asked_as_what_it_is);
     tcase_add_test(tcase, a_voter_that_the_leader_does_not_count_follows_as_a_learner);
     tcase_add_test(tcase, a_learner_without_a_leader_looks_for_one_soon);
+    tcase_add_test(tcase, a_learner_takes_over_terms_of_leaders_only);
     tcase_add_test(tcase, birth_waits_for_everybody_listed);
     tcase_add_test(tcase, a_leader_proposes_batches_and_hands_over);
     suite_add_tcase(suite, tcase);
