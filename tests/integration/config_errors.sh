@@ -34,6 +34,10 @@ write_config listeners=PLAINTEXT:9092
 refused "a listener without an address" 'listeners.*PLAINTEXT:9092'
 write_config process.roles=broker,dancer
 refused "a role that does not exist" 'process\.roles.*dancer'
+write_config process.roles=broker
+refused "a broker with a controller's listener" 'listeners: CONTROLLER is in controller\.listener\.names'
+write_config process.roles=controller
+refused "a controller with a listener for clients" 'listeners: PLAINTEXT is not in controller\.listener\.names'
 refused "a file that is not there" 'absent\.properties' "$work/absent.properties"
 
 touch "$work/file"

@@ -55,6 +55,21 @@ start_cluster() { # NODES [arguments of local-cluster.sh]
   cluster start --nodes "$n" --port 0 --wait --timeout 60 "$@" || { not_ok "start $n nodes"; exit 1; }
   bootstrap=$(cluster bootstrap)
 }
+# configure_roles NODES VOTERS FIRST-BROKER: nodes before VOTERS are controllers, those from FIRST-BROKER on are brokers.
+# Starts none, and sets `bootstrap`.
+configure_roles() {
+  local i file voters
+  cluster configure --nodes "$1" --port 0 || { not_ok "configure $1 nodes"; exit 1; }
+  for ((i = 0; i < $1; i++)); do
+    file=$work/cluster/$i/server.properties
+    voters=$(sed -n 's/^controller.quorum.voters=//p' "$file" | cut -d, -f"1-$2")
+    sed -i "s/^controller.quorum.voters=.*/controller.quorum.voters=$voters/" "$file"
+    ((i >= $2)) && sed -i -e 's/^process.roles=.*/process.roles=broker/' -e 's/^\(listeners=.*\),CONTROLLER:.*/\1/' "$file"
+    ((i < $3)) && sed -i -e 's/^process.roles=.*/process.roles=controller/' -e 's/^listeners=.*,\(CONTROLLER:.*\)/listeners=\1/' \
+      -e '/^advertised.listeners=/d' -e '/^inter.broker.listener.name=/d' "$file"
+  done
+  bootstrap=$(cluster bootstrap | cut -d, -f"$(($3 + 1))-")
+}
 address_of() { cluster bootstrap | cut -d, -f$(($1 + 1)); }
 raft_leader() { cluster status | awk '$3 == "leader" { id = $2 } END { print id }'; }
 has_raft_leader() { leader=$(raft_leader) && [[ -n $leader ]]; }
