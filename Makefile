@@ -207,7 +207,8 @@ lint: check-headers check-purity ## static analysis: gcc -fanalyzer, clang-tidy,
 format-check: ## clang-format would change nothing
 	clang-format --dry-run -Werror $(shell git ls-files '*.c' '*.h')
 
-all: $(B)/skiff ## build the skiff binary (MODE=release|debug|asan|tsan|cov)
+# deploy/local-cluster.sh asks the nodes through the probe.
+all: $(B)/skiff $(B)/probe ## build the skiff binary (MODE=release|debug|asan|tsan|cov)
 clean: ## remove build/
 	rm -rf build
 help: ## list the targets
