@@ -40,16 +40,17 @@ static bool parse_whole_number(const struct setting *setting, struct slice text,
     return false;
 }
 
+/* All of Kafka's are shares of something. */
 static bool parse_double(struct slice text, char *reason)
 {
     char copy[64], *end = copy;
     if (text.n > 0 && text.n < sizeof copy) {
         memcpy(copy, text.p, text.n);
         copy[text.n] = '\0';
-        (void)strtod(copy, &end);
-        if (*end == '\0') return true;
+        double value = strtod(copy, &end);
+        if (*end == '\0' && value >= 0 && value <= 1) return true;
     }
-    (void)snprintf(reason, SETTING_REASON_MAX, "must be a number");
+    (void)snprintf(reason, SETTING_REASON_MAX, "must be a number from 0 to 1");
     return false;
 }
 
@@ -95,6 +96,7 @@ static bool check_choices(const struct setting *setting, struct slice text, char
 bool setting_parse(const struct setting *setting, struct slice text, int64_t *number, char reason[static SETTING_REASON_MAX])
 {
     *number = 0;
+    text = str_trim(text);
     if (is_whole_number(setting->type)) return parse_whole_number(setting, text, number, reason);
     switch (setting->type) {
     case SETTING_BOOLEAN: return parse_boolean(text, number, reason);

@@ -3,6 +3,7 @@
 #include "common/assert.h"
 #include "common/str.h"
 #include "controller/metadata/replication_control.h"
+#include "controller/metadata/topic_control.h"
 
 #include <stdio.h>
 
@@ -38,6 +39,9 @@ struct slice config_effective(const struct image *image, const struct setting *s
 
 static struct refusal begin_topic(struct config_edit *edit, struct slice name)
 {
+    struct refusal refusal = topic_check_name(edit->control, name);
+    if (name.n == 0) return REFUSE(edit->control, INVALID_REQUEST, "Default topic resources are not allowed.");
+    if (is_refused(refusal)) return refusal;
     edit->topic = image_topic_by_name(edit->control->image, name);
     if (!edit->topic) return REFUSE(edit->control, UNKNOWN_TOPIC_OR_PARTITION, "The topic '%.*s' does not exist.", SLICE_ARG(name));
     edit->kind = SKIFF__CONFIG_RESOURCE__CONFIG_RESOURCE_TOPIC;
@@ -59,13 +63,24 @@ static struct refusal begin_broker(struct config_edit *edit, struct slice name)
     return NOT_REFUSED;
 }
 
-/* Resources of one request must differ: each is decided on the state before the request. */
-static bool is_repeated(struct control *control, struct map *seen, int8_t type, struct slice name)
+/* Resources of one request must differ: each is decided on the state before the request. Of those that do not, none is
+ * changed. `counts` has the resources of the whole request. */
+static struct slice resource_key(struct control *control, int8_t type, struct slice name)
 {
-    struct slice key = arena_printf(control->arena, "%d:%.*s", type, SLICE_ARG(name));
-    if (map_get(seen, key)) return true;
-    map_put(seen, key, control);
-    return false;
+    return arena_printf(control->arena, "%d:%.*s", type, SLICE_ARG(name));
+}
+static void count_resource(struct control *control, struct map *counts, int8_t type, struct slice name)
+{
+    struct slice key = resource_key(control, type, name);
+    uint32_t *count = map_get(counts, key);
+    if (!count) map_put(counts, key, count = arena_calloc(control->arena, 1, sizeof *count));
+    ++*count;
+}
+static bool is_repeated(struct control *control, const struct map *counts, int8_t type, struct slice name)
+{
+    const uint32_t *count = map_get(counts, resource_key(control, type, name));
+    ASSERT(count != NULL);
+    return *count > 1;
 }
 
 static struct refusal begin(struct config_edit *edit, int8_t type, struct slice name, int32_t count)
@@ -135,6 +150,7 @@ static struct refusal put(struct config_edit *edit, struct slice name, struct sl
         return REFUSE(edit->control, INVALID_CONFIG,
                       "min.insync.replicas cannot be set for one broker: set it for a topic, or for all brokers.");
     if (!slice_is_null(value)) {
+        value = str_trim(value);
         const struct setting *setting = setting_of(edit, name);
         struct refusal refusal =
             setting || edit->topic ? check_known(edit->control, setting ? slice_str(setting->name) : name, value) : NOT_REFUSED;
@@ -243,13 +259,15 @@ static struct refusal alter_incrementally(struct config_edit *edit, const struct
 void config_incremental_alter(struct control *control, const struct incremental_alter_configs_request *request,
                               struct incremental_alter_configs_response *response)
 {
-    struct map seen;
-    map_init(&seen, 0);
+    struct map counts;
+    map_init(&counts, 0);
+    for (int32_t i = 0; i < request->resources_count; i++)
+        count_resource(control, &counts, request->resources[i].resource_type, request->resources[i].resource_name);
     response->responses_count = request->resources_count;
     response->responses = arena_calloc(control->arena, (size_t)request->resources_count, sizeof *response->responses);
     for (int32_t i = 0; i < request->resources_count; i++) {
         struct config_edit edit = {.control = control};
-        bool repeated = is_repeated(control, &seen, request->resources[i].resource_type, request->resources[i].resource_name);
+        bool repeated = is_repeated(control, &counts, request->resources[i].resource_type, request->resources[i].resource_name);
         struct refusal refusal = repeated ? REFUSE(control, INVALID_REQUEST, "Each resource must appear at most once.")
                                           : alter_incrementally(&edit, &request->resources[i]);
         finish(&edit, refusal, request->validate_only);
@@ -258,7 +276,7 @@ void config_incremental_alter(struct control *control, const struct incremental_
         response->responses[i].error_code = (int16_t)refusal.error;
         response->responses[i].error_message = refusal.message;
     }
-    map_deinit(&seen);
+    map_deinit(&counts);
 }
 
 /* The old way: what is not named goes back to its default. */
@@ -284,13 +302,15 @@ static struct refusal alter_whole(struct config_edit *edit, const struct alter_c
 
 void config_alter(struct control *control, const struct alter_configs_request *request, struct alter_configs_response *response)
 {
-    struct map seen;
-    map_init(&seen, 0);
+    struct map counts;
+    map_init(&counts, 0);
+    for (int32_t i = 0; i < request->resources_count; i++)
+        count_resource(control, &counts, request->resources[i].resource_type, request->resources[i].resource_name);
     response->responses_count = request->resources_count;
     response->responses = arena_calloc(control->arena, (size_t)request->resources_count, sizeof *response->responses);
     for (int32_t i = 0; i < request->resources_count; i++) {
         struct config_edit edit = {.control = control};
-        bool repeated = is_repeated(control, &seen, request->resources[i].resource_type, request->resources[i].resource_name);
+        bool repeated = is_repeated(control, &counts, request->resources[i].resource_type, request->resources[i].resource_name);
         struct refusal refusal = repeated ? REFUSE(control, INVALID_REQUEST, "Each resource must appear at most once.")
                                           : alter_whole(&edit, &request->resources[i]);
         finish(&edit, refusal, request->validate_only);
@@ -299,7 +319,7 @@ void config_alter(struct control *control, const struct alter_configs_request *r
         response->responses[i].error_code = (int16_t)refusal.error;
         response->responses[i].error_message = refusal.message;
     }
-    map_deinit(&seen);
+    map_deinit(&counts);
 }
 
 struct refusal config_check_new_topic(struct control *control, const struct create_topics_request_configs *configs, int32_t count)

@@ -1,6 +1,7 @@
 #include "controller/metadata/topic_control.h"
 
 #include "common/assert.h"
+#include "common/str.h"
 #include "controller/metadata/assignment.h"
 #include "controller/metadata/config_control.h"
 #include "controller/metadata/partition_edit.h"
@@ -17,7 +18,7 @@ struct growth {
 
 /* ---- names ----------------------------------------------------------------------------------------------------------- */
 
-static struct refusal check_name(struct control *control, struct slice name)
+struct refusal topic_check_name(struct control *control, struct slice name)
 {
     const char *text = (const char *)name.p;
     int size = (int)name.n;
@@ -149,7 +150,7 @@ static void add_configs(struct control *control, const struct create_topics_requ
     const char *name = (const char *)arena_printf(control->arena, "%.*s", SLICE_ARG(topic->name)).p;
     for (int32_t i = 0; i < topic->configs_count; i++) {
         const char *key = (const char *)arena_printf(control->arena, "%.*s", SLICE_ARG(topic->configs[i].name)).p;
-        const char *value = (const char *)arena_printf(control->arena, "%.*s", SLICE_ARG(topic->configs[i].value)).p;
+        const char *value = (const char *)arena_printf(control->arena, "%.*s", SLICE_ARG(str_trim(topic->configs[i].value))).p;
         records_add_config(control->records, SKIFF__CONFIG_RESOURCE__CONFIG_RESOURCE_TOPIC, name, key, value);
     }
 }
@@ -183,7 +184,7 @@ static struct refusal create_one(struct control *control, struct placement *plac
                                  const struct create_topics_request_topics *topic, struct create_topics_response_topics *result)
 {
     struct refusal refusal = check_once(control, names, topic->name);
-    if (!is_refused(refusal)) refusal = check_name(control, topic->name);
+    if (!is_refused(refusal)) refusal = topic_check_name(control, topic->name);
     if (!is_refused(refusal) && image_topic_by_name(control->image, topic->name))
         refusal = REFUSE(control, TOPIC_ALREADY_EXISTS, "Topic '%.*s' already exists.", SLICE_ARG(topic->name));
     if (!is_refused(refusal)) refusal = check_collision(control, topic->name);
@@ -247,7 +248,14 @@ void topic_create(struct control *control, const struct create_topics_request *r
 
 /* ---- DeleteTopics ---------------------------------------------------------------------------------------------------- */
 
-static struct refusal delete_one(struct control *control, struct map *seen, struct slice name, struct uuid id,
+/* The name of a topic that is there, whichever way it was named; else what was given. */
+static struct slice name_to_delete(const struct control *control, struct slice name, struct uuid id)
+{
+    const struct image_topic *topic = slice_is_null(name) ? image_topic_by_id(control->image, id) : NULL;
+    return topic ? slice_make(topic->name, topic->name_size) : name;
+}
+
+static struct refusal delete_one(struct control *control, const struct map *names, struct slice name, struct uuid id,
                                  struct delete_topics_response_responses *result)
 {
     bool is_by_id = slice_is_null(name);
@@ -262,8 +270,8 @@ static struct refusal delete_one(struct control *control, struct map *seen, stru
     if (!topic) return REFUSE(control, UNKNOWN_TOPIC_OR_PARTITION, "This server does not host this topic-partition.");
     result->name = slice_make(topic->name, topic->name_size);
     result->topic_id = topic->id;
-    if (map_get(seen, result->name)) return REFUSE(control, INVALID_REQUEST, "The topic is named more than once.");
-    map_put(seen, result->name, control);
+    struct refusal refusal = check_once(control, names, result->name);
+    if (is_refused(refusal)) return refusal;
     records_add_remove_topic(control->records, topic->id);
     records_cut(control->records);
     return NOT_REFUSED;
@@ -272,19 +280,24 @@ static struct refusal delete_one(struct control *control, struct map *seen, stru
 void topic_delete(struct control *control, int16_t version, const struct delete_topics_request *request,
                   struct delete_topics_response *response)
 {
-    struct map seen;
-    map_init(&seen, 0);
+    struct map names;
+    map_init(&names, 0);
     bool is_by_name = version < 6;
     response->responses_count = is_by_name ? request->topic_names_count : request->topics_count;
     response->responses = arena_calloc(control->arena, (size_t)response->responses_count, sizeof *response->responses);
     for (int32_t i = 0; i < response->responses_count; i++) {
-        struct slice name = is_by_name ? request->topic_names[i] : request->topics[i].name;
-        struct uuid id = is_by_name ? UUID_ZERO : request->topics[i].topic_id;
-        struct refusal refusal = delete_one(control, &seen, name, id, &response->responses[i]);
-        response->responses[i].error_code = (int16_t)refusal.error;
-        response->responses[i].error_message = refusal.message;
+        struct delete_topics_response_responses *result = &response->responses[i];
+        result->name = is_by_name ? request->topic_names[i] : request->topics[i].name;
+        result->topic_id = is_by_name ? UUID_ZERO : request->topics[i].topic_id;
+        count_names(&names, control->arena, name_to_delete(control, result->name, result->topic_id));
     }
-    map_deinit(&seen);
+    for (int32_t i = 0; i < response->responses_count; i++) {
+        struct delete_topics_response_responses *result = &response->responses[i];
+        struct refusal refusal = delete_one(control, &names, result->name, result->topic_id, result);
+        result->error_code = (int16_t)refusal.error;
+        result->error_message = refusal.message;
+    }
+    map_deinit(&names);
 }
 
 /* ---- CreatePartitions ------------------------------------------------------------------------------------------------ */

@@ -6,6 +6,8 @@
 #include "controller/metadata/control.h"
 #include "gen/kmsg.h"
 
+/* INVALID_TOPIC_EXCEPTION, or nothing. */
+struct refusal topic_check_name(struct control *control, struct slice name);
 void topic_create(struct control *control, const struct create_topics_request *request, struct create_topics_response *response);
 /* `version` says which of the request's two forms is used (by name before 6). */
 void topic_delete(struct control *control, int16_t version, const struct delete_topics_request *request,

@@ -61,8 +61,35 @@ START_TEST(appends_and_subtracts)
 }
 END_TEST
 
+START_TEST(a_resource_named_twice_is_not_changed)
+{
+    struct incremental_alter_configs_request_configs change = {SLICE_LITERAL("retention.ms"), SET, SLICE_LITERAL("1")};
+    struct incremental_alter_configs_request_resources twice[] = {{CONFIG_RESOURCE_TOPIC, SLICE_LITERAL("t"), &change, 1},
+                                                                  {CONFIG_RESOURCE_TOPIC, SLICE_LITERAL("t"), &change, 1}};
+    struct incremental_alter_configs_request request = {twice, 2, false};
+    struct incremental_alter_configs_response response = {0};
+    config_incremental_alter(&meta.control, &request, &response);
+    ck_assert_int_eq(response.responses[0].error_code, KAFKA_INVALID_REQUEST);
+    ck_assert_int_eq(response.responses[1].error_code, KAFKA_INVALID_REQUEST);
+    meta_commit(&meta);
+    ck_assert_ptr_null(value_of("retention.ms"));
+}
+END_TEST
+
+START_TEST(blanks_around_a_number_do_not_count)
+{
+    ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "t", "retention.ms", SET, " 5000 ", false), KAFKA_NONE);
+    ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "t", "preallocate", SET, "FALSE ", false), KAFKA_NONE);
+    ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "t", "min.cleanable.dirty.ratio", SET, " 0.7 ", false), KAFKA_NONE);
+    ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "t", "min.cleanable.dirty.ratio", SET, "2", false), KAFKA_INVALID_CONFIG);
+    ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "t", "min.cleanable.dirty.ratio", SET, "nan", false), KAFKA_INVALID_CONFIG);
+}
+END_TEST
+
 START_TEST(refuses_what_is_wrong)
 {
+    ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "a b", "retention.ms", SET, "1", false), KAFKA_INVALID_TOPIC_EXCEPTION);
+    ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "", "retention.ms", SET, "1", false), KAFKA_INVALID_REQUEST);
     ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "nope", "retention.ms", SET, "1", false), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
     ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "t", "retention", SET, "1", false), KAFKA_INVALID_CONFIG);
     ck_assert_str_eq(message, "Unknown topic config name: retention");
@@ -145,6 +172,8 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, sets_and_deletes);
     tcase_add_test(tests, appends_and_subtracts);
+    tcase_add_test(tests, a_resource_named_twice_is_not_changed);
+    tcase_add_test(tests, blanks_around_a_number_do_not_count);
     tcase_add_test(tests, refuses_what_is_wrong);
     tcase_add_test(tests, broker_defaults_hold_for_topics);
     tcase_add_test(tests, p_isr_min_isr_of_the_cluster_reaches_topics_without_their_own);

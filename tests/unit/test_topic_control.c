@@ -170,6 +170,27 @@ START_TEST(d_resurrect_a_new_topic_of_the_same_name_has_another_id)
 }
 END_TEST
 
+/* As in Kafka: who says it twice is not understood, and nothing is deleted. */
+START_TEST(what_is_to_be_deleted_twice_stays)
+{
+    create_plain("t", 1, 1);
+    struct uuid id = image_topic_by_name(&meta.image, SLICE_LITERAL("t"))->id;
+    struct slice names[] = {SLICE_LITERAL("t"), SLICE_LITERAL("absent"), SLICE_LITERAL("t")};
+    struct delete_topics_request_topics both[] = {{SLICE_NULL, id}, {SLICE_LITERAL("t"), UUID_ZERO}};
+    struct delete_topics_request request = {.topic_names = names, .topic_names_count = 3, .topics = both, .topics_count = 2};
+    struct delete_topics_response response = {0};
+    topic_delete(&meta.control, 5, &request, &response);
+    ck_assert_int_eq(response.responses[0].error_code, KAFKA_INVALID_REQUEST);
+    ck_assert_int_eq(response.responses[1].error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    ck_assert_int_eq(response.responses[2].error_code, KAFKA_INVALID_REQUEST);
+    topic_delete(&meta.control, 6, &request, &response);
+    ck_assert_int_eq(response.responses[0].error_code, KAFKA_INVALID_REQUEST);
+    ck_assert_int_eq(response.responses[1].error_code, KAFKA_INVALID_REQUEST);
+    meta_commit(&meta);
+    ck_assert_ptr_nonnull(image_topic_by_id(&meta.image, id));
+}
+END_TEST
+
 static int16_t grow(const char *name, int32_t count, int32_t *by_hand)
 {
     struct create_partitions_request_assignments assignment = {by_hand, 2};
@@ -260,6 +281,7 @@ int main(void)
     tcase_add_test(tests, wrong_config_creates_nothing);
     tcase_add_test(tests, topics_of_one_request_stand_or_fall_alone);
     tcase_add_test(tests, d_resurrect_a_new_topic_of_the_same_name_has_another_id);
+    tcase_add_test(tests, what_is_to_be_deleted_twice_stays);
     tcase_add_test(tests, topics_grow);
     tcase_add_test(tests, placement_spreads_leaders_and_followers);
     tcase_add_test(tests, placement_uses_every_rack_and_fenced_brokers_last);
