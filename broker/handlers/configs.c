@@ -92,7 +92,7 @@ static bool is_dynamic(const struct setting *setting)
 
 static bool is_wanted(const struct describe_configs_request_resources *resource, const struct setting *setting)
 {
-    if (resource->configuration_keys_count < 0) return true;
+    if (resource->configuration_keys_count <= 0) return true; /* to Kafka, none are all, like null */
     for (int32_t i = 0; i < resource->configuration_keys_count; i++)
         if (slice_equal_str(resource->configuration_keys[i], setting->name)) return true;
     return false;

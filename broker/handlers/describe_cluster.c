@@ -3,9 +3,10 @@
 
 #include <stdlib.h>
 
-#define ENDPOINT_BROKERS   1
-#define OPERATIONS_UNKNOWN INT32_MIN
-#define PARTITIONS_MAX     2000 /* Kafka's max.request.partition.size.limit */
+#define ENDPOINT_BROKERS     1
+#define ENDPOINT_CONTROLLERS 2
+#define OPERATIONS_UNKNOWN   INT32_MIN
+#define PARTITIONS_MAX       2000 /* Kafka's max.request.partition.size.limit */
 
 enum request_progress handle_describe_cluster(struct call *call, const void *message)
 {
@@ -18,7 +19,8 @@ enum request_progress handle_describe_cluster(struct call *call, const void *mes
         .controller_id = visible_controller(call),
         .cluster_authorized_operations = request->include_cluster_authorized_operations ? ACL_CLUSTER_OPERATIONS : OPERATIONS_UNKNOWN};
     if (request->endpoint_type != ENDPOINT_BROKERS) {
-        response.error_code = KAFKA_MISMATCHED_ENDPOINT_TYPE;
+        bool is_known = request->endpoint_type == ENDPOINT_CONTROLLERS;
+        response.error_code = is_known ? KAFKA_MISMATCHED_ENDPOINT_TYPE : KAFKA_UNSUPPORTED_ENDPOINT_TYPE;
         response.error_message = SLICE_LITERAL("This is a broker's listener: ask it for brokers (endpoint type 1).");
         call_respond(call, &response);
         return REQUEST_DONE;

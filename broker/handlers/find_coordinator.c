@@ -1,13 +1,17 @@
 /* FindCoordinator: there are no groups and no transactions yet, and the protocol's word for that is "not available". */
 #include "broker/handlers/handler.h"
 
-#define BATCHES_FROM 4 /* one answer for each of several keys (KIP-699) */
+#define TYPE_GROUP       0
+#define TYPE_TRANSACTION 1
+#define BATCHES_FROM     4 /* one answer for each of several keys (KIP-699) */
 
 enum request_progress handle_find_coordinator(struct call *call, const void *message)
 {
     const struct find_coordinator_request *request = message;
-    const int16_t error = KAFKA_COORDINATOR_NOT_AVAILABLE;
-    const struct slice text = SLICE_LITERAL("Consumer groups and transactions are not served yet.");
+    bool is_known = request->key_type == TYPE_GROUP || request->key_type == TYPE_TRANSACTION;
+    const int16_t error = is_known ? KAFKA_COORDINATOR_NOT_AVAILABLE : KAFKA_INVALID_REQUEST;
+    const struct slice text = is_known ? SLICE_LITERAL("Consumer groups and transactions are not served yet.")
+                                       : SLICE_LITERAL("Only groups (0) and transactions (1) have coordinators here.");
     struct find_coordinator_response response = {.host = SLICE_LITERAL("")};
     if (call->api_version < BATCHES_FROM) {
         response.error_code = error;

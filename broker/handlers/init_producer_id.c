@@ -36,6 +36,11 @@ static void on_abandoned(struct request *request)
 enum request_progress handle_init_producer_id(struct call *call, const void *message)
 {
     const struct init_producer_id_request *request = message;
+    bool is_half_known = (request->producer_id < 0) != (request->producer_epoch < 0);
+    if (is_half_known || (!slice_is_null(request->transactional_id) && request->transactional_id.n == 0)) {
+        answer(call, KAFKA_INVALID_REQUEST, -1);
+        return REQUEST_DONE;
+    }
     if (!slice_is_null(request->transactional_id)) {
         /* The transaction coordinator's business, and FindCoordinator has none. */
         answer(call, KAFKA_COORDINATOR_NOT_AVAILABLE, -1);

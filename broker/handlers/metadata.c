@@ -2,6 +2,7 @@
 #include "broker/handlers/metadata_hold.h"
 #include "broker/handlers/topic_creation.h"
 #include "broker/handlers/topic_view.h"
+#include "common/map.h"
 
 #define OPERATIONS_UNKNOWN INT32_MIN /* the client did not ask */
 
@@ -79,20 +80,34 @@ static void add_all_topics(struct call *call, const struct metadata_request *req
         fill_topic(call, request, topic, &response->topics[response->topics_count++]);
 }
 
+/* Whether `told` has it already: named twice, a topic is described once. Else it has it from now on. */
+static bool is_told(struct map *told, const struct image_topic *topic, const struct metadata_request_topics *wanted)
+{
+    struct slice name = topic ? slice_make(topic->name, topic->name_size) : wanted->name;
+    if (slice_is_null(name)) return false;
+    if (map_get(told, name)) return true;
+    map_put(told, name, told);
+    return false;
+}
+
 static void add_wanted_topics(struct call *call, const struct metadata_request *request, struct metadata_response *response)
 {
     const struct image *image = call_image(call);
+    struct map told;
+    map_init(&told, 0);
     response->topics = arena_calloc(&call->arena, (size_t)request->topics_count, sizeof *response->topics);
     for (int32_t i = 0; i < request->topics_count; i++) {
         const struct metadata_request_topics *wanted = &request->topics[i];
         const struct image_topic *topic =
             slice_is_null(wanted->name) ? image_topic_by_id(image, wanted->topic_id) : image_topic_by_name(image, wanted->name);
+        if (is_told(&told, topic, wanted)) continue;
         struct metadata_response_topics *out = &response->topics[response->topics_count++];
         if (topic)
             fill_topic(call, request, topic, out);
         else
             fill_missing(call, request, wanted, out);
     }
+    map_deinit(&told);
 }
 
 void metadata_answer(struct call *call, const struct metadata_request *request)

@@ -133,6 +133,26 @@ START_TEST(trap_37_all_topics_or_none)
 }
 END_TEST
 
+/* W-7: else few bytes ask for much. */
+START_TEST(a_topic_is_described_once_however_often_it_is_named)
+{
+    struct fixture *f = fixture_create("");
+    ck_assert_int_eq(fixture_create_topic(f, "a", 1), 0);
+    struct metadata_request_topics names[] = {{.name = SLICE_LITERAL("a")}, {.name = SLICE_LITERAL("absent")},
+                                              {.name = SLICE_LITERAL("a")}, {.name = SLICE_LITERAL("absent")}};
+    struct metadata_request request = {.topics = names, .topics_count = 4};
+    const struct metadata_response *response = fixture_ask(f, API_METADATA, 12, &request);
+    ck_assert_int_eq(response->topics_count, 2);
+    ck_assert(slice_equal_str(response->topics[0].name, "a"));
+    struct uuid id = response->topics[0].topic_id;
+    struct metadata_request_topics ids[] = {{.topic_id = id}, {.topic_id = id}, {.name = SLICE_LITERAL("a")}};
+    request = (struct metadata_request){.topics = ids, .topics_count = 3};
+    response = fixture_ask(f, API_METADATA, 12, &request);
+    ck_assert_int_eq(response->topics_count, 1);
+    fixture_end(f);
+}
+END_TEST
+
 static int16_t ask_for_topic(struct fixture *f, const char *name, bool may_create)
 {
     struct metadata_request_topics topic = {.name = slice_str(name)};
@@ -392,6 +412,16 @@ START_TEST(offset_for_leader_epoch_and_init_producer_id_at_every_version)
         request.transactional_id = SLICE_LITERAL("txn");
         response = fixture_ask(f, API_INIT_PRODUCER_ID, version, &request);
         ck_assert_int_eq(response->error_code, KAFKA_COORDINATOR_NOT_AVAILABLE);
+        request.transactional_id = SLICE_LITERAL("");
+        response = fixture_ask(f, API_INIT_PRODUCER_ID, version, &request);
+        ck_assert_int_eq(response->error_code, KAFKA_INVALID_REQUEST);
+        if (version < 3) continue;
+        request = (struct init_producer_id_request){.producer_id = 5, .producer_epoch = -1};
+        response = fixture_ask(f, API_INIT_PRODUCER_ID, version, &request);
+        ck_assert_int_eq(response->error_code, KAFKA_INVALID_REQUEST);
+        request = (struct init_producer_id_request){.producer_id = -1, .producer_epoch = 3};
+        response = fixture_ask(f, API_INIT_PRODUCER_ID, version, &request);
+        ck_assert_int_eq(response->error_code, KAFKA_INVALID_REQUEST);
     }
     fixture_end(f);
 }
@@ -415,6 +445,9 @@ START_TEST(find_coordinator_at_every_version)
         ck_assert_int_eq(response->coordinators_count, 2);
         ck_assert(slice_equal_str(response->coordinators[1].key, "two"));
         ck_assert_int_eq(response->coordinators[1].error_code, KAFKA_COORDINATOR_NOT_AVAILABLE);
+        request.key_type = 9;
+        response = fixture_ask(f, API_FIND_COORDINATOR, version, &request);
+        ck_assert_int_eq(response->coordinators[1].error_code, KAFKA_INVALID_REQUEST);
     }
     fixture_end(f);
 }
@@ -660,6 +693,7 @@ int main(void)
     tcase_add_test(tcase, what_is_not_served_closes_the_connection);
     tcase_add_test(tcase, metadata_at_every_version);
     tcase_add_test(tcase, trap_37_all_topics_or_none);
+    tcase_add_test(tcase, a_topic_is_described_once_however_often_it_is_named);
     tcase_add_test(tcase, trap_38_topics_are_created_when_asked_for);
     tcase_add_test(tcase, produce_and_fetch_at_every_version);
     tcase_add_test(tcase, produce_says_what_is_wrong);
