@@ -36,6 +36,7 @@ struct record_batch_verdict record_batch_parse_produced(struct slice records, st
 /* What no producer may send. */
 static struct record_batch_verdict check_client_header(const struct record_batch *b)
 {
+    if (b->base_offset != 0) return refuse(KAFKA_INVALID_RECORD, "The base offset of a client's batch must be 0.");
     if (b->count < 1) return refuse(KAFKA_INVALID_RECORD, "The record batch has no records.");
     if (b->last_offset_delta != b->count - 1)
         return refuse(KAFKA_INVALID_RECORD, "The batch's last offset does not match its number of records.");
