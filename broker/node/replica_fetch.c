@@ -4,6 +4,7 @@
  * when its time is up; else it is parked, and a change of one of its partitions wakes it for the end of that turn.
  * Q-REPEAT: a consumer gets nothing at or above the high watermark. Only bytes below it leave as file ranges, which never change. */
 #include "broker/node/replica_internal.h"
+#include "common/assert.h"
 #include "common/checked.h"
 #include "common/mem.h"
 #include "proto/record_batch.h"
@@ -70,6 +71,7 @@ static struct replica *begin_result(struct replica_fetch *request, const struct 
     };
     result->error =
         replica ? check_access(request, replica, position) : replica_absent_error(m, position->target.topic_id, position->target.partition);
+    ASSERT(replica || result->error != KAFKA_NONE);
     bool is_diverging = result->error == KAFKA_NONE && find_divergence(replica, position, result);
     if (result->error == KAFKA_NONE && !is_diverging && position->offset > replica->partition.log_end)
         result->error = KAFKA_OFFSET_OUT_OF_RANGE;

@@ -19,13 +19,13 @@ ran+=(tidy)
 
 echo "gcc -fanalyzer"
 for f in $files; do echo "$(view "$f") $f"; done |
-  xargs -P "$(nproc)" -n 2 bash -c 'gcc -std=c17 -O1 -fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-use-of-uninitialized-value -Werror -D_GNU_SOURCE -Ibuild/inc/$0 -Ibuild/gen -c -o /dev/null "$1" || exit 255' || bad=1
+  xargs -P "$(nproc)" -n 2 bash -c 'gcc -std=c17 -O1 -fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-use-of-uninitialized-value -Werror -D_GNU_SOURCE -Ibuild/inc/$0 -Ibuild/gen -c -o /dev/null "$1" || exit 1' || bad=1
 ran+=(gcc-analyzer)
 
 if command -v clang-tidy >/dev/null; then
   echo "clang-tidy"
   for f in $files; do echo "$(view "$f") $f"; done |
-    xargs -P "$(nproc)" -n 2 bash -c 'clang-tidy --quiet "$1" -- -std=c17 -D_GNU_SOURCE -Ibuild/inc/$0 -Ibuild/gen 2>/dev/null || exit 255' || bad=1
+    xargs -P "$(nproc)" -n 2 bash -c 'clang-tidy --quiet "$1" -- -std=c17 -D_GNU_SOURCE -Ibuild/inc/$0 -Ibuild/gen 2>/dev/null || exit 1' || bad=1
   ran+=(clang-tidy)
 else
   echo "clang-tidy: SKIPPED (not installed)"
