@@ -123,11 +123,15 @@ $(B)/gen/%.o: $(GEN)/gen/%.c $(GEN_H) | build/inc/.done
 	$(Q)$(CC) $(CFLAGS_GEN) -Ibuild/inc/proto -I$(GEN) -I$(GEN)/gen -MMD -MP -c -o $@ $<
 
 # ---- include views ---------------------------------------------------------------------------------------------------
-build/inc/.done: Makefile
-	@rm -rf build/inc
-	@$(foreach l,$(LAYERS) tests main,mkdir -p build/inc/$(l); \
-	  $(foreach d,$(SEES_$(l)),mkdir -p build/inc/$(l)/$(dir $(d)); ln -sfn $(CURDIR)/$(d) build/inc/$(l)/$(d);))
-	@touch $@
+# Made while this file is read: as a recipe, they would be gone for a moment in which a parallel make looks for the headers behind
+# them, finds none, and takes everything that includes them for up to date.
+VIEWS := $(CURDIR) $(foreach l,$(LAYERS) tests main,$(addprefix $(l)/,$(SEES_$(l))))
+ifneq ($(filter-out clean help,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(shell cat build/inc/.done 2>/dev/null),$(strip $(VIEWS)))
+$(shell rm -rf build/inc; $(foreach v,$(wordlist 2,$(words $(VIEWS)),$(VIEWS)),mkdir -p build/inc/$(dir $(v)); \
+  ln -sfn $(CURDIR)/$(patsubst $(firstword $(subst /, ,$(v)))/%,%,$(v)) build/inc/$(v);) echo '$(strip $(VIEWS))' >build/inc/.done)
+endif
+endif
 
 define LAYER_RULES
 $(B)/$(DIR_$(1))/%.o: $(DIR_$(1))/%.c $(GEN_H) | build/inc/.done
