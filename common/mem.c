@@ -3,14 +3,24 @@
 #include "common/assert.h"
 #include "common/checked.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define OWN_MAPPING_FROM (4 << 20)  /* beyond the usual fetch response: such a block goes back when it is freed */
+#define FREE_AT_END_MAX  (16 << 20) /* of the heap: as much as the tail cache may hand back at once */
 
 static NORETURN void out_of_memory(size_t size)
 {
     fprintf(stderr, "skiff: out of memory: cannot allocate %zu bytes\n", size);
     abort();
+}
+
+void mem_keep_freed(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_FROM);
+    (void)mallopt(M_TRIM_THRESHOLD, FREE_AT_END_MAX);
 }
 
 void *mem_calloc(size_t count, size_t size)

@@ -15,4 +15,8 @@ void mem_free(void *pointer);
 char *mem_strndup(const char *text, size_t size);
 char *mem_strdup(const char *text);
 
+/* For a process that moves messages: what was freed stays for the next one, up to a bound, instead of going back to the system,
+ * which clears each page before it gives it out again. Call once, before there are threads. */
+void mem_keep_freed(void);
+
 #endif

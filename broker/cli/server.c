@@ -494,6 +494,7 @@ static void release(struct process *process)
 
 int command_server(int argc, char **argv)
 {
+    mem_keep_freed();
     struct process *process = mem_alloc(sizeof *process);
     process->logger = (struct logger){.level = LOG_INFO, .sink = hold_line, .context = process};
     list_init(&process->held);
