@@ -13,7 +13,7 @@
 struct group {
     struct slice slices[GROUP_BATCHES_MAX];
     struct record_batch heads[GROUP_BATCHES_MAX];
-    struct buf *bufs[GROUP_BATCHES_MAX];
+    struct buf *bufs[GROUP_BATCHES_MAX];           /* for the tail; NULL: a follower's */
     struct plog_batch *batches[GROUP_BATCHES_MAX]; /* a leader's; NULL: a follower's */
     struct producer_undo undos[GROUP_BATCHES_MAX];
     uint32_t count, undo_count;
@@ -53,8 +53,9 @@ static void count_in(struct plog *log, struct segment *active, const struct reco
     int64_t position = active->size;
     segment_add(active, head, record_batch_size(head), log->config.index_interval_bytes);
     if (epoch_cache_assign(&log->epochs, head->partition_leader_epoch, head->base_offset)) plog_epochs_changed(log, head->base_offset);
-    tail_push(&log->tail, buf, (size_t)(head->bytes.p - buf->data), record_batch_size(head), head->base_offset,
-              record_batch_next_offset(head), active->base_offset, position);
+    if (buf)
+        tail_push(&log->tail, buf, (size_t)(head->bytes.p - buf->data), record_batch_size(head), head->base_offset,
+                  record_batch_next_offset(head), active->base_offset, position);
 }
 
 /* Where a full disk left us: a part of the group may be in the file behind the last good batch. */
@@ -235,15 +236,14 @@ static enum err rebase_for_first(struct plog *log, struct group *group, const st
     return err;
 }
 
-static enum err follow_one(struct plog *log, struct group *group, const struct record_batch *head, struct buf *buf, int32_t max_epoch,
-                           int64_t now_ms)
+static enum err follow_one(struct plog *log, struct group *group, const struct record_batch *head, int32_t max_epoch, int64_t now_ms)
 {
     enum err err = rebase_for_first(log, group, head);
     if (err) return err;
     if (!continues(log, group, head, max_epoch) || !record_batch_is_crc_valid(head)) return ERR_CORRUPT;
     err = make_room(log, group, head, head->base_offset);
     if (err) return err;
-    group_add(log, group, head, buf, NULL, now_ms);
+    group_add(log, group, head, NULL, NULL, now_ms);
     return ERR_OK;
 }
 
@@ -258,10 +258,13 @@ enum err plog_append_follower(struct plog *log, struct buf *buf, size_t at, size
     enum err err = log->is_failed ? ERR_IO : ERR_OK;
     *out = (struct plog_follower_append){.first_offset = end_before};
     group_begin(log, &group);
+    /* Nobody tails a follower: its answers are freed at once, so that the next one lands in memory that the processor still has
+     * in its cache. What the tail has of an earlier leadership would leave a gap. */
+    tail_truncate(&log->tail, INT64_MIN);
     while (!err) {
         struct record_batch head;
         err = record_batch_parse(left, &head);
-        if (!err) err = follow_one(log, &group, &head, buf, max_epoch, now_ms);
+        if (!err) err = follow_one(log, &group, &head, max_epoch, now_ms);
         if (!err) left = slice_make(left.p + record_batch_size(&head), left.n - record_batch_size(&head));
     }
     /* AGAIN: the answer ends here. A bad batch does not undo the good ones before it. */
