@@ -204,6 +204,11 @@ void env_stream_pause(struct env *env, struct env_stream *stream) { env->ops->pa
 void env_stream_resume(struct env *env, struct env_stream *stream) { env->ops->pause(env, stream, false); }
 void env_stream_close(struct env *env, struct env_stream *stream) { env->ops->stream_close(env, stream, false); }
 void env_stream_finish(struct env *env, struct env_stream *stream) { env->ops->stream_close(env, stream, true); }
+void env_stream_read_into(struct env_stream *stream, uint8_t *room, size_t size)
+{
+    stream->room = room;
+    stream->room_size = size;
+}
 const char *env_stream_peer(const struct env_stream *stream) { return stream->ops->peer(stream); }
 
 void env_work(struct env *env, struct env_op *op, void (*fn)(void *arg), void *arg)

@@ -167,6 +167,10 @@ void env_stream_resume(struct env *env, struct env_stream *stream);
 void env_stream_close(struct env *env, struct env_stream *stream);
 /* The same after what is queued has left (at most 5 s). */
 void env_stream_finish(struct env *env, struct env_stream *stream);
+/* Room for the next bytes: they go there as far as it reaches, and the slice of their BYTES says so by its address. Spares a long
+ * message a copy. It holds for one BYTES, and must stay until that or the end of the stream; size 0 takes it back. The read that
+ * fills it may bring a second BYTES at once, also after the first paused the stream. */
+void env_stream_read_into(struct env_stream *stream, uint8_t *room, size_t size);
 /* The peer's address without port, e.g. "127.0.0.1"; lives as long as the stream. */
 const char *env_stream_peer(const struct env_stream *stream);
 
@@ -243,6 +247,8 @@ struct env_stream {
     const struct env_ops *ops;
     env_stream_fn handler;
     void *user;
+    uint8_t *room; /* of env_stream_read_into() */
+    size_t room_size;
 };
 struct env_listener {
     const struct env_ops *ops;

@@ -18,6 +18,7 @@
 #define UNANSWERED_REQUESTS_MAX 64 /* per connection; idempotent producers keep 5, librdkafka pipelines more */
 #define FRAME_CHARGE_MIN 16384     /* smaller frames are not charged to the request memory budget */
 #define CONNECTION_READ_BYTES 65536 /* one read of a connection */
+#define CONNECTION_SPILL_BYTES 16384 /* of it beyond a frame that is read in place: the next frame's head, which is copied */
 
 /* -- cluster -- */
 #define VOTERS_MAX 15              /* a quorum beyond that only gets slower */

@@ -5,15 +5,15 @@
 #include "common/limits.h"
 #include "common/mem.h"
 
-/* A stranger makes us hold at most this many times what it has sent (beyond FRAME_CHARGE_MIN). Doubling would copy each
- * byte of a large frame once more. */
-#define GROWTH_FACTOR 4
+/* A stranger makes us hold at most this many times what it has sent (beyond FRAME_CHARGE_MIN). What comes before the buffer has
+ * its last size is copied: the larger the factor, the less. */
+#define GROWTH_FACTOR 16
 
 void assembler_init(struct assembler *assembler, int32_t frame_bytes_min, int32_t frame_bytes_max)
 {
     ASSERT(frame_bytes_min > 0);
     ASSERT(frame_bytes_max >= frame_bytes_min);
-    *assembler = (struct assembler){.frame_bytes_min = frame_bytes_min, .frame_bytes_max = frame_bytes_max};
+    *assembler = (struct assembler){.frame_bytes_min = frame_bytes_min, .frame_bytes_max = frame_bytes_max, .whole_max = FRAME_CHARGE_MIN};
 }
 
 void assembler_deinit(struct assembler *assembler)
@@ -40,7 +40,7 @@ static bool make_room(struct assembler *assembler, size_t available)
     struct buf *old = assembler->unfinished;
     size_t have = old ? old->size : 0, frame_size = (size_t)assembler->frame_size;
     if (old && have < old->capacity) return true;
-    size_t capacity = min_size(max_size(FRAME_CHARGE_MIN, (have + available) * GROWTH_FACTOR), frame_size);
+    size_t capacity = min_size(max_size((size_t)assembler->whole_max, (have + available) * GROWTH_FACTOR), frame_size);
     if (assembler->may_grow && !assembler->may_grow(assembler, capacity)) return false;
     struct buf *bigger = buf_create(capacity);
     if (have) memcpy(bigger->data, old->data, have);
@@ -61,7 +61,7 @@ enum assembler_result assembler_feed(struct assembler *assembler, struct slice *
         if (!make_room(assembler, input->n)) return ASSEMBLER_NO_SPACE;
         struct buf *buf = assembler->unfinished;
         size_t take = min_size(buf->capacity - buf->size, input->n);
-        memcpy(buf->data + buf->size, input->p, take);
+        if (input->p != buf->data + buf->size) memcpy(buf->data + buf->size, input->p, take);
         buf->size += take;
         *input = slice_make(input->p + take, input->n - take);
         if (buf->size < (size_t)assembler->frame_size) continue;
@@ -72,6 +72,13 @@ enum assembler_result assembler_feed(struct assembler *assembler, struct slice *
         return ASSEMBLER_FRAME;
     }
     return ASSEMBLER_MORE;
+}
+
+size_t assembler_room(const struct assembler *assembler, uint8_t **room)
+{
+    struct buf *buf = assembler->unfinished;
+    *room = buf ? buf->data + buf->size : NULL;
+    return buf ? buf->capacity - buf->size : 0;
 }
 
 const char *assembler_guess(const uint8_t length[static 4])

@@ -8,6 +8,7 @@
 
 struct assembler {
     int32_t frame_bytes_min, frame_bytes_max;
+    int32_t whole_max; /* a frame up to here gets all of its buffer at once */
     /* Asked before the buffer of a frame becomes `capacity` bytes large; false: not now. NULL: always. */
     bool (*may_grow)(struct assembler *assembler, size_t capacity);
     uint8_t length[4];
@@ -25,8 +26,10 @@ enum assembler_result {
 
 void assembler_init(struct assembler *assembler, int32_t frame_bytes_min, int32_t frame_bytes_max);
 void assembler_deinit(struct assembler *assembler);
-/* Consumes from *input. */
+/* Consumes from *input. Bytes that lie in the room already are taken as they are. */
 enum assembler_result assembler_feed(struct assembler *assembler, struct slice *input, struct buf **frame);
+/* The free part of the unfinished frame's buffer, size 0 when there is none: where a stream may read to. */
+size_t assembler_room(const struct assembler *assembler, uint8_t **room);
 static inline bool assembler_is_idle(const struct assembler *assembler) { return assembler->length_count == 0; }
 /* What the first four bytes of a stream look like when they are no length: "an HTTP request", "a TLS hello", or NULL. */
 const char *assembler_guess(const uint8_t length[static 4]);

@@ -8,6 +8,8 @@
 #include "proto/assembler.h"
 
 #define CORRELATION_BYTES 4
+/* The peer was chosen by us: answers up to this size are believed to come whole, and read in place. */
+#define WHOLE_BYTES_MAX (16 << 20)
 
 struct channel {
     struct env *env;
@@ -117,7 +119,11 @@ static void on_bytes(struct channel *channel, struct slice input, int64_t now_us
     channel->is_busy = false;
     if (channel->is_closed) {
         channel_free(channel);
-    } else if (!is_sound) {
+    } else if (is_sound) {
+        uint8_t *room = NULL;
+        size_t size = assembler_room(&channel->assembler, &room);
+        env_stream_read_into(channel->stream, room, size);
+    } else {
         log_line(env_logger(channel->env), LOG_WARN, "channel", "closed the connection to %s: its answer is malformed",
                  env_stream_peer(channel->stream));
         env_stream_close(channel->env, channel->stream);
@@ -162,6 +168,7 @@ struct channel *channel_open(struct env *env, const char *host, uint16_t port, c
     ASSERT(strlen(client_id) <= CLIENT_ID_MAX);
     list_init(&channel->calls);
     assembler_init(&channel->assembler, CORRELATION_BYTES, frame_bytes_max);
+    channel->assembler.whole_max = WHOLE_BYTES_MAX;
     channel->stream = env_connect(env, host, port, connect_timeout_us, on_event, channel);
     return channel;
 }

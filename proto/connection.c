@@ -312,6 +312,14 @@ static void hold(struct connection *connection, struct slice rest)
     env_stream_pause(connection->server->env, connection->stream);
 }
 
+/* The rest of a frame may come in place, unless bytes before it are held. */
+static void offer_room(struct connection *connection)
+{
+    uint8_t *room = NULL;
+    size_t size = connection->held ? 0 : assembler_room(&connection->assembler, &room);
+    env_stream_read_into(connection->stream, room, size);
+}
+
 static void on_bytes(struct connection *connection, struct slice input)
 {
     if (!connection->held) pump(connection, &input);
@@ -321,6 +329,7 @@ static void on_bytes(struct connection *connection, struct slice input)
     }
     if (connection->is_ending) return;
     if (input.n > 0) hold(connection, input);
+    offer_room(connection);
     if (connection->held) after_finish(connection);
 }
 
@@ -342,7 +351,9 @@ void connection_continue(struct connection *connection)
     }
     buf_unref(held);
     connection->held = NULL;
-    if (!connection->is_ending) env_stream_resume(connection->server->env, connection->stream);
+    if (connection->is_ending) return;
+    offer_room(connection);
+    env_stream_resume(connection->server->env, connection->stream);
 }
 
 static void on_event(void *user, struct env_stream *stream, const struct env_stream_event *event)

@@ -1,5 +1,7 @@
 /* Connected sockets. What is written during a turn is queued and leaves when the turn ends, as much as the socket takes; the
- * rest when it is writable again. Reads go into the loop's one buffer: an idle connection holds none. */
+ * rest when it is writable again. Reads go into the room that the owner gave, and into the loop's one buffer: an idle connection
+ * holds none. */
+#include "common/checked.h"
 #include "common/io/io_internal.h"
 
 #include <arpa/inet.h>
@@ -113,21 +115,44 @@ static void tell(struct io_stream *stream, enum env_stream_event_type type, stru
     stream->stream.handler(stream->stream.user, &stream->stream, &event);
 }
 
-static void read_socket(struct io_stream *stream)
+/* What came, in the order of the parts. The owner may close or pause the stream over the first: the rest of a paused one is for
+ * it to hold. */
+static void tell_bytes(struct io_stream *stream, const struct iovec parts[static 2], size_t got)
+{
+    for (int i = 0; i < 2 && got > 0 && !stream->is_closed && !stream->is_finishing; i++) {
+        size_t size = min_size(got, parts[i].iov_len);
+        got -= size;
+        if (size == 0) continue;
+        env_stream_read_into(&stream->stream, NULL, 0);
+        tell(stream, ENV_STREAM_BYTES, slice_make(parts[i].iov_base, size));
+    }
+}
+
+/* False: nothing more to read now. */
+static bool read_once(struct io_stream *stream)
 {
     struct io *io = stream->io;
-    for (int i = 0; i < READS_PER_TURN && !stream->is_closed && (!stream->is_paused || stream->is_finishing); i++) {
-        ssize_t got = read(stream->fd, io->read_buffer, sizeof io->read_buffer);
-        if (got < 0) {
-            if (errno == EAGAIN) return;
-            if (errno != EINTR) io_stream_fail(stream, io_err(errno) == ERR_TIMEOUT ? ERR_TIMEOUT : ERR_RESET);
-        } else if (got == 0) {
-            io_stream_fail(stream, ERR_RESET);
-        } else if (!stream->is_finishing) {
-            tell(stream, ENV_STREAM_BYTES, slice_make(io->read_buffer, (size_t)got));
-            if ((size_t)got < sizeof io->read_buffer) return;
-        }
+    size_t room = stream->stream.room_size;
+    size_t spill = room < sizeof io->read_buffer - CONNECTION_SPILL_BYTES ? sizeof io->read_buffer - room : CONNECTION_SPILL_BYTES;
+    struct iovec parts[] = {{stream->stream.room, room}, {io->read_buffer, spill}};
+    ssize_t got = readv(stream->fd, parts, 2);
+    if (got < 0) {
+        if (errno == EINTR) return true;
+        if (errno != EAGAIN) io_stream_fail(stream, io_err(errno) == ERR_TIMEOUT ? ERR_TIMEOUT : ERR_RESET);
+        return false;
     }
+    if (got == 0) {
+        io_stream_fail(stream, ERR_RESET);
+        return false;
+    }
+    tell_bytes(stream, parts, (size_t)got);
+    return (size_t)got == room + spill;
+}
+
+static void read_socket(struct io_stream *stream)
+{
+    for (int i = 0; i < READS_PER_TURN && !stream->is_closed && (!stream->is_paused || stream->is_finishing); i++)
+        if (!read_once(stream)) return;
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -358,6 +383,7 @@ void io_stream_close(struct env *env, struct env_stream *handle, bool after_drai
         return;
     }
     stream->is_finishing = true;
+    env_stream_read_into(handle, NULL, 0); /* the owner is gone */
     env_timer_set(env, &stream->timer, env->now_us + FINISH_US);
     mark_unsent(stream);
     io_stream_watch(stream);

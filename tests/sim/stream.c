@@ -1,6 +1,8 @@
 /* The stream and listener calls of struct env: one end of a connection each. */
 #include "tests/sim/net.h"
 
+#include "common/checked.h"
+
 #define FINISH_US       (5 * (int64_t)SIM_SECOND)
 #define FIRST_FREE_PORT 40000
 
@@ -104,6 +106,12 @@ static void deliver_some_bytes(struct sim_stream *stream)
     if (size > CONNECTION_READ_BYTES) size = CONNECTION_READ_BYTES;
     if (prng_chance(prng, 1, 16)) size = 1 + prng_below(prng, size);
     struct slice bytes = slice_make(stream->in.p + stream->in_at, size);
+    if (stream->stream.room_size > 0) {
+        bytes = slice_make(stream->stream.room, min_size(size, stream->stream.room_size));
+        memcpy(stream->stream.room, stream->in.p + stream->in_at, bytes.n);
+        size = bytes.n;
+    }
+    env_stream_read_into(&stream->stream, NULL, 0);
     stream->in_at += size;
     if (stream->connection) pipe_on_read(&stream->connection->pipes[1 - stream->end], size);
     tell(stream, ENV_STREAM_BYTES, bytes, ERR_OK);

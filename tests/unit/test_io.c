@@ -70,6 +70,9 @@ struct echo {
     struct env_file *file; /* what the server sends instead of an echo */
     struct env_timer resume;
     unsigned drained;
+    uint8_t *room; /* of room_size bytes, or NULL */
+    size_t room_size;
+    unsigned in_room, elsewhere;
 };
 
 static void on_echo_server(void *user, struct env_stream *stream, const struct env_stream_event *event)
@@ -130,6 +133,11 @@ static void on_client(void *user, struct env_stream *stream, const struct env_st
         break;
     case ENV_STREAM_BYTES:
         check_bytes(echo, event->bytes);
+        if (event->bytes.p == echo->room)
+            echo->in_room++;
+        else
+            echo->elsewhere++;
+        env_stream_read_into(stream, echo->room, echo->room_size);
         if (echo->received / 500000 <= echo->pauses) break;
         echo->pauses++;
         env_stream_pause(echo->loop.env, stream);
@@ -168,6 +176,26 @@ START_TEST(stream_echoes_megabytes_with_pauses)
     ck_assert_uint_gt(echo.pauses, 5);
     ck_assert_uint_ge(echo.drained, 49);
     io_destroy(echo.loop.io);
+}
+END_TEST
+
+static const size_t room_sizes[] = {1, 5000, 60000, 300000};
+
+START_TEST(stream_reads_into_room)
+{
+    struct echo echo;
+    echo_begin(&echo, on_accept);
+    echo.to_send = 5000000;
+    echo.room_size = room_sizes[_i];
+    echo.room = mem_calloc(1, echo.room_size);
+    echo_connect(&echo, "127.0.0.1", env_listener_port(echo.listener));
+    send_more(&echo);
+    loop_run(&echo.loop);
+    ck_assert_uint_eq(echo.received, echo.to_send);
+    ck_assert_uint_gt(echo.in_room, 10);
+    ck_assert_uint_ge(echo.elsewhere, 1); /* the first bytes */
+    io_destroy(echo.loop.io);
+    mem_free(echo.room);
 }
 END_TEST
 
@@ -505,6 +533,7 @@ int main(void)
     Suite *suite = suite_create("io");
     TCase *streams = tcase_create("streams");
     tcase_add_test(streams, stream_echoes_megabytes_with_pauses);
+    tcase_add_loop_test(streams, stream_reads_into_room, 0, sizeof room_sizes / sizeof *room_sizes);
     tcase_add_test(streams, stream_resolves_names);
     tcase_add_test(streams, stream_sends_files_and_finishes);
     tcase_add_test(streams, stream_resets_when_a_file_is_shorter_than_promised);
