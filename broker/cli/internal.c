@@ -1,6 +1,7 @@
 /* Tables for the docs, as Markdown, from the lists in the code. */
 #include "broker/cli/cli.h"
 #include "broker/handlers/dispatch.h"
+#include "broker/node/dynamic_config.h"
 #include "common/config.h"
 #include "proto/api.h"
 
@@ -32,13 +33,16 @@ static void print_cell(const char *text)
 
 static void print_config_table(void)
 {
-    (void)printf("| setting | type | default | values | |\n|---|---|---|---|---|\n");
+    static const char *const when[] = {
+        [DYNAMIC_CONFIG_NEVER] = "", [DYNAMIC_CONFIG_CLUSTER] = "all brokers", [DYNAMIC_CONFIG_BROKER] = "one or all"};
+    (void)printf("| setting | type | default | values | while running | |\n|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < CONFIG_COUNT; i++) {
         const struct setting *setting = &config_table[i];
         (void)printf("| %s | %s | %s | ", setting->name, setting_type_name(setting->type),
                      setting->default_text ? setting->default_text : "");
         print_cell(setting->range);
-        (void)printf(" | %s%s |\n", setting->use == SETTING_WITHOUT_EFFECT ? "*without effect:* " : "", setting->doc);
+        (void)printf(" | %s | %s%s |\n", when[dynamic_config_mode(setting)],
+                     setting->use == SETTING_WITHOUT_EFFECT ? "*without effect:* " : "", setting->doc);
     }
 }
 

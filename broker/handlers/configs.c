@@ -2,6 +2,7 @@
  * left out). AlterConfigs and IncrementalAlterConfigs: settings of brokers are checked here, where their table is; the controller
  * checks those of topics. */
 #include "broker/handlers/forwarded.h"
+#include "broker/node/dynamic_config.h"
 #include "common/assert.h"
 #include "common/str.h"
 #include "common/topic_config.h"
@@ -12,7 +13,8 @@
 enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4 };
 enum { SOURCE_TOPIC = 1, SOURCE_BROKER = 2, SOURCE_BROKER_DEFAULT = 3, SOURCE_STATIC = 4, SOURCE_DEFAULT = 5 };
 
-#define SYNONYMS_MAX 5
+#define SYNONYMS_MAX     5
+#define OPERATION_DELETE 1
 
 /* One setting: its possible values, the one that holds first. */
 struct chain {
@@ -62,6 +64,8 @@ static void topic_chain(struct chain *chain, struct call *call, const struct ima
     chain_add_text(chain, setting->name, image_configs_get(&topic->configs, setting->name), SOURCE_TOPIC);
     if (setting->broker_name) {
         const struct image_configs *defaults = image_broker_configs(call_image(call), NO_BROKER);
+        const struct image_configs *own = image_broker_configs(call_image(call), call->dispatch->node_id);
+        chain_add_text(chain, setting->broker_name, image_configs_get(own, setting->broker_name), SOURCE_BROKER);
         chain_add_text(chain, setting->broker_name, image_configs_get(defaults, setting->broker_name), SOURCE_BROKER_DEFAULT);
         chain_add_static(chain, call, setting);
     }
@@ -78,14 +82,6 @@ static void broker_chain(struct chain *chain, struct call *call, int32_t id, con
     if (id == NO_BROKER) return;
     if (value->is_set) chain_add(chain, setting->name, value->text, SOURCE_STATIC);
     chain_add_text(chain, setting->name, setting->default_text, SOURCE_DEFAULT);
-}
-
-/* Settings of the cluster's brokers that can be changed while they run: the defaults of topics. */
-static bool is_dynamic(const struct setting *setting)
-{
-    for (size_t i = 0; i < TOPIC_CONFIG_COUNT; i++)
-        if (topic_config_table[i].broker_name && strcmp(topic_config_table[i].broker_name, setting->name) == 0) return true;
-    return false;
 }
 
 /* ---- describing ---------------------------------------------------------------------------------------------------- */
@@ -153,7 +149,7 @@ static void describe_broker(struct call *call, const struct describe_configs_req
         broker_chain(&chain, call, (int32_t)id, &config_table[i]);
         /* The defaults of all brokers are only what somebody set. */
         if (is_default && chain.count == 0) continue;
-        describe_one(call, request, &config_table[i], &chain, !is_dynamic(&config_table[i]), out);
+        describe_one(call, request, &config_table[i], &chain, dynamic_config_mode(&config_table[i]) == DYNAMIC_CONFIG_NEVER, out);
     }
 }
 
@@ -190,11 +186,13 @@ static struct slice check_broker_setting(struct call *call, struct slice resourc
     char reason[SETTING_REASON_MAX];
     int64_t number = 0;
     if (!setting) return arena_printf(&call->arena, "Brokers have no setting %.*s.", SLICE_ARG(name));
-    if (!is_dynamic(setting))
-        return arena_printf(&call->arena, "%s cannot be changed while brokers run: set it in server.properties and restart.",
+    enum dynamic_config_mode mode = dynamic_config_mode(setting);
+    if (mode == DYNAMIC_CONFIG_NEVER)
+        return arena_printf(&call->arena,
+                            "Cannot update these configs dynamically: Set(%s). Set it in server.properties and restart the broker.",
                             setting->name);
-    if (resource_name.n > 0)
-        return arena_printf(&call->arena, "%s is a default of topics and can only be changed for all brokers (--entity-default).",
+    if (mode == DYNAMIC_CONFIG_CLUSTER && resource_name.n > 0)
+        return arena_printf(&call->arena, "%s can only be changed for all brokers (--entity-default): controllers decide by it.",
                             setting->name);
     if (slice_is_null(value) || setting_parse(setting, value, &number, reason)) return SLICE_NULL;
     return arena_printf(&call->arena, "%s=%.*s: it %s.", setting->name, SLICE_ARG(value), reason);
@@ -209,8 +207,8 @@ enum request_progress handle_alter_configs(struct call *call, const void *messag
             struct slice refusal =
                 check_broker_setting(call, resource->resource_name, resource->configs[k].name, resource->configs[k].value);
             if (slice_is_null(refusal)) continue;
-            /* The request is one change: none of it is made. */
-            respond_error(call, message, KAFKA_INVALID_CONFIG, refusal);
+            /* Kafka's error here (KAFKA-13609). The request is one change: none of it is made. */
+            respond_error(call, message, KAFKA_INVALID_REQUEST, refusal);
             return REQUEST_DONE;
         }
     }
@@ -223,10 +221,12 @@ enum request_progress handle_incremental_alter_configs(struct call *call, const 
     for (int32_t i = 0; i < request->resources_count; i++) {
         const struct incremental_alter_configs_request_resources *resource = &request->resources[i];
         for (int32_t k = 0; resource->resource_type == RESOURCE_BROKER && k < resource->configs_count; k++) {
-            struct slice refusal =
-                check_broker_setting(call, resource->resource_name, resource->configs[k].name, resource->configs[k].value);
+            /* kafka-configs deletes with an empty value. */
+            bool is_deleted = resource->configs[k].config_operation == OPERATION_DELETE;
+            struct slice refusal = check_broker_setting(call, resource->resource_name, resource->configs[k].name,
+                                                        is_deleted ? SLICE_NULL : resource->configs[k].value);
             if (slice_is_null(refusal)) continue;
-            respond_error(call, message, KAFKA_INVALID_CONFIG, refusal);
+            respond_error(call, message, KAFKA_INVALID_REQUEST, refusal);
             return REQUEST_DONE;
         }
     }

@@ -3,6 +3,7 @@
 #include "broker/handlers/dispatch.h"
 #include "broker/node/broker_options.h"
 #include "broker/node/controller_channel.h"
+#include "broker/node/dynamic_config.h"
 #include "broker/node/replica_manager.h"
 #include "common/assert.h"
 #include "common/mem.h"
@@ -137,6 +138,14 @@ static void open_listeners(struct broker_node *node)
 
 /* ---- metadata ------------------------------------------------------------------------------------------------------ */
 
+/* The other dynamic settings are looked up where they are used, or taken up by the replica manager. */
+static void take_connection_limits(struct broker_node *node)
+{
+    struct server_limits *limits = &node->server.limits;
+    limits->connections_max = (uint32_t)dynamic_config_number(&node->image, node->config, CONFIG_MAX_CONNECTIONS);
+    limits->connections_per_ip_max = (uint32_t)dynamic_config_number(&node->image, node->config, CONFIG_MAX_CONNECTIONS_PER_IP);
+}
+
 static void apply(struct broker_node *node, const struct metadata_update *update, int64_t now_us)
 {
     char why[REPLAY_ERROR_MAX] = "";
@@ -151,6 +160,7 @@ static void apply(struct broker_node *node, const struct metadata_update *update
         return;
     }
     bool announce = node->delta.announce;
+    if (node->delta.broker_configs.count) take_connection_limits(node);
     replica_manager_apply(node->replicas, &node->delta);
     image_delta_clear(&node->delta, &node->image);
     controller_channel_on_applied(node->controller, announce);

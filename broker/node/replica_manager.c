@@ -198,7 +198,7 @@ static struct replica *create_replica(struct replica_manager *m, const struct im
     list_init(&replica->produced);
     list_init(&replica->watchers);
     producer_gaps_init(&replica->gaps, env_random64(m->env));
-    topic_settings_resolve(&m->options.topic_defaults, m->image, topic, &replica->settings);
+    topic_settings_resolve(&m->options.topic_defaults, m->image, m->options.node_id, topic, &replica->settings);
     int64_t high_watermark = attach_log(replica, topic);
     struct plog *log = replica->log;
     partition_init(&replica->partition, &m->partition_settings, topic->id, partition, plog_start(log), plog_end(log), plog_flushed_end(log),
@@ -292,7 +292,7 @@ static void apply_removed_topic(struct replica_manager *m, const struct image_to
 static void reconfigure(struct replica *replica, const struct image_topic *topic)
 {
     struct replica_manager *m = replica->manager;
-    topic_settings_resolve(&m->options.topic_defaults, m->image, topic, &replica->settings);
+    topic_settings_resolve(&m->options.topic_defaults, m->image, m->options.node_id, topic, &replica->settings);
     plog_configure(replica->log, &replica->settings.log);
     configure(replica);
 }

@@ -1,6 +1,7 @@
 /* See topic_settings.h. */
 #include "broker/node/topic_settings.h"
 
+#include "broker/node/dynamic_config.h"
 #include "common/str.h"
 
 const struct topic_settings topic_settings_default = {
@@ -21,11 +22,17 @@ const struct topic_settings topic_settings_default = {
     .is_deleted_by_age = true,
 };
 
-/* Values were checked where they were set (controller/metadata/topic_config.def). */
-static int64_t number_of(const struct image *image, const struct image_topic *topic, const char *name, const char *broker_name,
-                         int64_t otherwise)
+/* The topic's own, else what is set for its brokers. */
+static const char *text_of(const struct image *image, int32_t broker_id, const struct image_topic *topic, const char *name,
+                           const char *broker_name)
 {
-    const char *text = image_topic_config(image, topic, name, broker_name);
+    const char *own = image_configs_get(&topic->configs, name);
+    return own ? own : dynamic_config_text(image, broker_id, broker_name);
+}
+
+/* Values were checked where they were set (common/topic_config.def). */
+static int64_t number_of(const char *text, int64_t otherwise)
+{
     int64_t number = 0;
     return text && str_parse_i64(slice_str(text), &number) ? number : otherwise;
 }
@@ -38,8 +45,8 @@ static bool list_has(const char *list, const char *word)
     return false;
 }
 
-void topic_settings_resolve(const struct topic_settings *node, const struct image *image, const struct image_topic *topic,
-                            struct topic_settings *out)
+void topic_settings_resolve(const struct topic_settings *node, const struct image *image, int32_t broker_id,
+                            const struct image_topic *topic, struct topic_settings *out)
 {
     *out = *node;
     const struct {
@@ -54,14 +61,17 @@ void topic_settings_resolve(const struct topic_settings *node, const struct imag
         {"message.timestamp.after.max.ms", "log.message.timestamp.after.max.ms", &out->timestamp_after_max_ms},
         {"retention.ms", "log.retention.ms", &out->retention_ms},
         {"retention.bytes", "log.retention.bytes", &out->retention_bytes},
-        {"min.insync.replicas", "min.insync.replicas", &out->min_insync},
         {"max.message.bytes", "message.max.bytes", &out->max_message_bytes},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        *numbers[i].value = number_of(image, topic, numbers[i].name, numbers[i].broker_name, *numbers[i].value);
-    const char *time = image_topic_config(image, topic, "message.timestamp.type", "log.message.timestamp.type");
+        *numbers[i].value = number_of(text_of(image, broker_id, topic, numbers[i].name, numbers[i].broker_name), *numbers[i].value);
+    /* Never of one broker: whoever elects must see the same. */
+    out->min_insync = number_of(image_topic_config(image, topic, "min.insync.replicas", "min.insync.replicas"), out->min_insync);
+    out->log.producer_id_expiration_ms =
+        number_of(dynamic_config_text(image, broker_id, "producer.id.expiration.ms"), out->log.producer_id_expiration_ms);
+    const char *time = text_of(image, broker_id, topic, "message.timestamp.type", "log.message.timestamp.type");
     if (time) out->log.is_log_append_time = slice_equal_str(slice_str(time), "LogAppendTime");
-    const char *policy = image_topic_config(image, topic, "cleanup.policy", "log.cleanup.policy");
+    const char *policy = text_of(image, broker_id, topic, "cleanup.policy", "log.cleanup.policy");
     if (policy) {
         out->log.is_compacted = list_has(policy, "compact");
         out->is_deleted_by_age = list_has(policy, "delete");

@@ -18,8 +18,9 @@ struct topic_settings {
 /* Kafka's defaults; the node's own server.properties goes over them. */
 extern const struct topic_settings topic_settings_default;
 
-/* `node` with what the image says of `topic`. A value that does not parse (a newer node wrote it) leaves the node's. */
-void topic_settings_resolve(const struct topic_settings *node, const struct image *image, const struct image_topic *topic,
-                            struct topic_settings *out);
+/* `node`, the static settings of broker `broker_id`, with what the image says of that broker, of all brokers and of `topic`. A
+ * value that does not parse (a newer node wrote it) leaves the node's. */
+void topic_settings_resolve(const struct topic_settings *node, const struct image *image, int32_t broker_id,
+                            const struct image_topic *topic, struct topic_settings *out);
 
 #endif

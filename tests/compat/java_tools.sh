@@ -57,6 +57,21 @@ configs_tool() {
     "$(on_cluster kafka-configs --alter --entity-type topics --entity-name console --add-config retention.msec=1)"
   matches "a wrong value" 'InvalidConfigurationException|Invalid value' \
     "$(on_cluster kafka-configs --alter --entity-type topics --entity-name console --add-config retention.ms=soon)"
+  local brokers=(kafka-configs --alter --entity-type brokers)
+  same "alter a broker's" "Completed updating config for broker 1." \
+    "$(on_cluster "${brokers[@]}" --entity-name 1 --add-config log.retention.ms=3600000,max.connections.per.ip=5000)"
+  same "alter the default of all" "Completed updating default config for brokers in the cluster." \
+    "$(on_cluster "${brokers[@]}" --entity-default --add-config log.retention.ms=7200000)"
+  matches "describe a broker's" \
+    'Dynamic configs for broker 1 are:.*log.retention.ms=3600000 sensitive=false synonyms=\{DYNAMIC_BROKER_CONFIG:log.retention.ms=3600000, DYNAMIC_DEFAULT_BROKER_CONFIG:log.retention.ms=7200000' \
+    "$(on_cluster kafka-configs --describe --entity-type brokers --entity-name 1)"
+  matches "describe the default" 'Default configs for brokers in the cluster are:.*log.retention.ms=7200000 sensitive=false synonyms=\{DYNAMIC_DEFAULT_BROKER_CONFIG' \
+    "$(on_cluster kafka-configs --describe --entity-type brokers --entity-default)"
+  on_cluster "${brokers[@]}" --entity-name 1 --delete-config log.retention.ms >/dev/null
+  on_cluster "${brokers[@]}" --entity-default --delete-config log.retention.ms >/dev/null
+  same "delete both" 0 "$(on_cluster kafka-configs --describe --entity-type brokers --entity-name 1 | grep -c log.retention.ms)"
+  matches "a setting that needs a restart" 'InvalidRequestException.*Cannot update these configs dynamically: Set\(log.dirs\)' \
+    "$(on_cluster "${brokers[@]}" --entity-name 1 --add-config log.dirs=/elsewhere)"
   matches "all of a broker's" 'log.segment.bytes=1073741824 sensitive=false' "$(on_cluster kafka-configs --describe --all --entity-type brokers --entity-name 0)"
 }
 

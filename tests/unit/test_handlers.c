@@ -563,9 +563,9 @@ START_TEST(settings_are_changed_and_wrong_ones_refused)
         ck_assert_int_eq(alter(f, version, 2, "events", "retention.ms", 1, NULL), 0);
         ck_assert_int_eq(find_config(describe(f, 4, 2, "events"), "retention.ms")->config_source, 5);
         ck_assert_int_eq(alter(f, version, 2, "events", "retention.ms", 0, "soon"), KAFKA_INVALID_CONFIG);
-        ck_assert_int_eq(alter(f, version, 4, "0", "log.dirs", 0, "/x"), KAFKA_INVALID_CONFIG);
-        ck_assert_int_eq(alter(f, version, 4, "", "no.such", 0, "x"), KAFKA_INVALID_CONFIG);
-        ck_assert_int_eq(alter(f, version, 4, "", "log.retention.bytes", 0, "many"), KAFKA_INVALID_CONFIG);
+        ck_assert_int_eq(alter(f, version, 4, "0", "log.dirs", 0, "/x"), KAFKA_INVALID_REQUEST);
+        ck_assert_int_eq(alter(f, version, 4, "", "no.such", 0, "x"), KAFKA_INVALID_REQUEST);
+        ck_assert_int_eq(alter(f, version, 4, "", "log.retention.bytes", 0, "many"), KAFKA_INVALID_REQUEST);
         ck_assert_int_eq(alter(f, version, 4, "", "log.retention.bytes", 0, "1000"), 0);
         ck_assert(slice_equal_str(find_config(describe(f, 4, 2, "events"), "retention.bytes")->value, "1000"));
         ck_assert_int_eq(find_config(describe(f, 4, 2, "events"), "retention.bytes")->config_source, 3);
@@ -579,6 +579,77 @@ START_TEST(settings_are_changed_and_wrong_ones_refused)
         const struct alter_configs_response *response = fixture_ask(f, API_ALTER_CONFIGS, version, &request);
         ck_assert_int_eq(response->responses[0].error_code, 0);
     }
+    fixture_end(f);
+}
+END_TEST
+
+static int16_t alter_broker(struct fixture *f, const char *broker, const char *name, const char *value)
+{
+    return alter(f, 1, 4, broker, name, value ? 0 : 1, value);
+}
+static int source_of(struct fixture *f, int8_t type, const char *resource, const char *name)
+{
+    return find_config(describe(f, 4, type, resource), name)->config_source;
+}
+
+START_TEST(settings_of_one_broker_go_before_those_of_all)
+{
+    struct fixture *f = fixture_create("message.max.bytes=4000\n");
+    ck_assert_int_eq(fixture_create_topic(f, "events", 1), 0);
+    ck_assert_int_eq(source_of(f, 4, "0", "message.max.bytes"), 4);
+    ck_assert_int_eq(alter_broker(f, "", "message.max.bytes", "3000"), 0);
+    ck_assert_int_eq(source_of(f, 4, "0", "message.max.bytes"), 3);
+    ck_assert_int_eq(source_of(f, 4, "", "message.max.bytes"), 3);
+    ck_assert_int_eq(alter_broker(f, "0", "message.max.bytes", "50"), 0);
+    const struct describe_configs_response_configs *config = find_config(describe(f, 4, 4, "0"), "message.max.bytes");
+    ck_assert_int_eq(config->config_source, 2);
+    ck_assert(!config->read_only);
+    ck_assert_int_eq(config->synonyms_count, 4);
+    const int sources[] = {2, 3, 4, 5};
+    for (int i = 0; i < 4; i++) ck_assert_int_eq(config->synonyms[i].source, sources[i]);
+    config = find_config(describe(f, 4, 2, "events"), "max.message.bytes");
+    ck_assert_int_eq(config->config_source, 2);
+    ck_assert(slice_equal_str(config->value, "50"));
+    /* And it holds. */
+    struct buf *batch = fixture_batch("value");
+    ck_assert_int_eq(produce(f, 9, "events", 0, 1, buf_slice(batch))->error_code, KAFKA_MESSAGE_TOO_LARGE);
+    ck_assert_int_eq(alter(f, 1, 2, "events", "max.message.bytes", 0, "4000"), 0); /* the topic's goes before both */
+    ck_assert_int_eq(produce(f, 9, "events", 0, 1, buf_slice(batch))->error_code, 0);
+    ck_assert_int_eq(alter(f, 1, 2, "events", "max.message.bytes", 1, NULL), 0);
+    ck_assert_int_eq(alter(f, 1, 4, "0", "message.max.bytes", 1, ""), 0); /* kafka-configs deletes with an empty value */
+    ck_assert_int_eq(source_of(f, 2, "events", "max.message.bytes"), 3);
+    ck_assert_int_eq(produce(f, 9, "events", 0, 1, buf_slice(batch))->error_code, 0);
+    buf_unref(batch);
+    fixture_end(f);
+}
+END_TEST
+
+START_TEST(settings_of_brokers_change_what_runs_or_are_refused)
+{
+    struct fixture *f = fixture_create("");
+    /* Controllers decide by these; the broker of that id could not obey alone. */
+    ck_assert_int_eq(alter_broker(f, "0", "min.insync.replicas", "2"), KAFKA_INVALID_REQUEST);
+    ck_assert_int_eq(alter_broker(f, "0", "unclean.leader.election.enable", "true"), KAFKA_INVALID_REQUEST);
+    ck_assert_int_eq(alter_broker(f, "", "unclean.leader.election.enable", "false"), 0);
+    ck_assert_int_eq(alter_broker(f, "", "listeners", "PLAINTEXT://:1"), KAFKA_INVALID_REQUEST);
+    ck_assert_int_eq(alter_broker(f, "7", "max.connections", "5"), KAFKA_BROKER_ID_NOT_REGISTERED);
+    ck_assert_int_eq(alter_broker(f, "0", "num.io.threads", "0"), KAFKA_INVALID_REQUEST);
+    ck_assert_int_eq(alter_broker(f, "0", "num.io.threads", "16"), 0);
+    ck_assert_int_eq(alter_broker(f, "0", "producer.id.expiration.ms", "600000"), 0);
+    ck_assert_int_eq(alter_broker(f, "", "max.connections.per.ip", "0"), 0);
+    struct channel *first = f->channel;
+    f->channel = NULL;
+    fixture_connect(f);
+    sim_run_for(f->sim, SIM_SECOND);
+    ck_assert(f->is_closed);
+    f->channel = first;
+    f->is_closed = false;
+    ck_assert_int_eq(alter_broker(f, "0", "max.connections.per.ip", "2"), 0); /* goes before that of all */
+    f->channel = NULL;
+    fixture_connect(f);
+    sim_run_for(f->sim, SIM_SECOND);
+    ck_assert(!f->is_closed);
+    channel_close(first);
     fixture_end(f);
 }
 END_TEST
@@ -706,6 +777,8 @@ int main(void)
     tcase_add_test(tcase, topics_are_created_grown_and_deleted_at_every_version);
     tcase_add_test(tcase, trap_40_every_setting_is_described_with_its_origin);
     tcase_add_test(tcase, settings_are_changed_and_wrong_ones_refused);
+    tcase_add_test(tcase, settings_of_one_broker_go_before_those_of_all);
+    tcase_add_test(tcase, settings_of_brokers_change_what_runs_or_are_refused);
     tcase_add_test(tcase, the_cluster_and_its_quorum_are_described_at_every_version);
     tcase_add_test(tcase, topic_partitions_come_in_pages);
     tcase_add_loop_test(tcase, random_requests_do_no_harm, 1, 17);
