@@ -41,9 +41,7 @@ static struct session *begin_session(struct heartbeats *heartbeats, const struct
         session->broker_id = broker->id;
         map_put(&heartbeats->sessions, MAP_KEY(&session->broker_id), session);
     }
-    /* A dial under way goes on: its answer will find a connection, or be repeated. */
     *session = (struct session){.broker_id = broker->id,
-                                .is_dialing = session->is_dialing,
                                 .epoch = broker->epoch,
                                 .contact_us = now_us,
                                 .dial_at_us = now_us,
@@ -101,14 +99,14 @@ static bool wants_dial(const struct session *session, const struct image *image,
 {
     const struct image_broker *broker = image_broker_get(image, session->broker_id);
     if (!broker || broker->fenced || session->connection != NO_CONNECTION) return false;
-    return !session->is_dialing && !session->is_gone && session->timeout_only_until_us <= now_us;
+    return session->dial == NO_DIAL && !session->is_gone && session->timeout_only_until_us <= now_us;
 }
 
-int32_t heartbeats_next_dial(struct heartbeats *heartbeats, const struct image *image, int64_t now_us)
+int32_t heartbeats_next_dial(struct heartbeats *heartbeats, const struct image *image, uint64_t *dial, int64_t now_us)
 {
     MAP_FOR_EACH (&heartbeats->sessions, struct session, session) {
         if (session->dial_at_us > now_us || !wants_dial(session, image, now_us)) continue;
-        session->is_dialing = true;
+        session->dial = *dial = ++heartbeats->last_dial;
         int64_t backoff = session->dial_backoff_us;
         session->dial_backoff_us = backoff ? min_i64(backoff * 4, DIAL_BACKOFF_MAX_US) : DIAL_BACKOFF_FIRST_US;
         return session->broker_id;
@@ -116,11 +114,12 @@ int32_t heartbeats_next_dial(struct heartbeats *heartbeats, const struct image *
     return NO_BROKER;
 }
 
-void heartbeats_on_dialed(struct heartbeats *heartbeats, int32_t broker_id, bool is_refused, int64_t now_us)
+void heartbeats_on_dialed(struct heartbeats *heartbeats, int32_t broker_id, uint64_t dial, bool is_refused, int64_t now_us)
 {
     struct session *session = find(heartbeats, broker_id);
-    if (!session) return;
-    session->is_dialing = false;
+    ASSERT(dial != NO_DIAL);
+    if (!session || session->dial != dial) return;
+    session->dial = NO_DIAL;
     session->dial_at_us = saturating_add_i64(now_us, session->dial_backoff_us);
     /* Meanwhile it may have spoken: then there is no evidence. */
     if (is_refused && session->connection == NO_CONNECTION && session->timeout_only_until_us <= now_us) session->is_gone = true;
@@ -194,7 +193,7 @@ int64_t heartbeats_deadline_us(const struct heartbeats *heartbeats, const struct
         const struct image_broker *broker = image_broker_get(image, session->broker_id);
         if (!broker || broker->fenced) continue;
         deadline = min_i64(deadline, session->is_gone ? INT64_MIN : saturating_add_i64(session->contact_us, heartbeats->timeout_us));
-        bool needs_dial = session->connection == NO_CONNECTION && !session->is_dialing && !session->is_gone;
+        bool needs_dial = session->connection == NO_CONNECTION && session->dial == NO_DIAL && !session->is_gone;
         if (needs_dial) deadline = min_i64(deadline, max_i64(session->dial_at_us, session->timeout_only_until_us));
     }
     return deadline;

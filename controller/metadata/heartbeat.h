@@ -16,11 +16,12 @@
 #include "controller/metadata/image.h"
 
 #define NO_CONNECTION 0
+#define NO_DIAL       0
 
 struct session {
     int32_t broker_id;
-    bool is_dialing;
     bool is_gone;        /* the evidence is complete */
+    uint64_t dial;       /* under way; NO_DIAL */
     int64_t epoch;       /* broker epoch */
     uint64_t connection; /* the current one; NO_CONNECTION */
     int64_t contact_us;  /* last heard */
@@ -33,6 +34,7 @@ struct session {
 
 struct heartbeats {
     struct map sessions; /* broker id -> struct session */
+    uint64_t last_dial;  /* their serials go on over incarnations of brokers and offices: a late answer is about nobody */
     int64_t timeout_us;  /* broker.session.timeout.ms */
 };
 
@@ -48,9 +50,10 @@ void heartbeats_on_contact(struct heartbeats *heartbeats, int32_t broker_id, uin
 void heartbeats_on_shutting_down(struct heartbeats *heartbeats, int32_t broker_id, int64_t index);
 /* A connection ended; NO_BROKER, or whose current one it was: worth a dial now. */
 int32_t heartbeats_on_closed(struct heartbeats *heartbeats, uint64_t connection, int64_t now_us);
-/* The next broker to dial now, or NO_BROKER. The dial is under way until heartbeats_on_dialed(). */
-int32_t heartbeats_next_dial(struct heartbeats *heartbeats, const struct image *image, int64_t now_us);
-void heartbeats_on_dialed(struct heartbeats *heartbeats, int32_t broker_id, bool is_refused, int64_t now_us);
+/* The next broker to dial now, or NO_BROKER. The dial is under way until heartbeats_on_dialed() is told its serial. */
+int32_t heartbeats_next_dial(struct heartbeats *heartbeats, const struct image *image, uint64_t *dial, int64_t now_us);
+/* No-op for a dial of a session that is over: what it found may be the endpoint's last user. */
+void heartbeats_on_dialed(struct heartbeats *heartbeats, int32_t broker_id, uint64_t dial, bool is_refused, int64_t now_us);
 
 /* The controller itself stood still for so long (a paused process, a sleeping machine): nobody could be heard. */
 void heartbeats_forgive(struct heartbeats *heartbeats, int64_t stalled_us);

@@ -17,6 +17,7 @@ struct dial {
     struct controller_node *controller;
     struct env_stream *stream;
     int32_t broker_id;
+    uint64_t serial;
 };
 
 /* ---- fencing --------------------------------------------------------------------------------------------------------- */
@@ -73,22 +74,23 @@ static void on_dial_event(void *user, struct env_stream *stream, const struct en
     struct dial *dial = user;
     struct controller_node *node = dial->controller;
     if (event->type != ENV_STREAM_CONNECTED && event->type != ENV_STREAM_CLOSED) return;
-    int32_t broker_id = dial->broker_id;
+    struct dial found = *dial;
     bool is_refused = event->type == ENV_STREAM_CLOSED && event->err == ERR_REFUSED;
     if (event->type == ENV_STREAM_CONNECTED) env_stream_close(node->env, stream);
     list_remove(&dial->node);
     mem_free(dial);
-    heartbeats_on_dialed(&node->heartbeats, broker_id, is_refused, event->now_us);
+    heartbeats_on_dialed(&node->heartbeats, found.broker_id, found.serial, is_refused, event->now_us);
     sessions_update(node, event->now_us);
     controller_retry_held(node);
 }
 
-static void dial_broker(struct controller_node *node, int32_t broker_id)
+static void dial_broker(struct controller_node *node, int32_t broker_id, uint64_t serial)
 {
     const struct image_broker *broker = image_broker_get(&node->image, broker_id);
     struct dial *dial = mem_alloc(sizeof *dial);
     dial->controller = node;
     dial->broker_id = broker_id;
+    dial->serial = serial;
     list_push_back(&node->dials, &dial->node);
     dial->stream = env_connect(node->env, broker->listeners[0].host, broker->listeners[0].port, DIAL_TIMEOUT_US, on_dial_event, dial);
 }
@@ -132,7 +134,8 @@ void sessions_update(struct controller_node *node, int64_t now_us)
 {
     if (!controller_is_active(node)) return;
     forgive_stall(node, now_us);
-    for (int32_t id; (id = heartbeats_next_dial(&node->heartbeats, &node->image, now_us)) != NO_BROKER;) dial_broker(node, id);
+    uint64_t dial;
+    for (int32_t id; (id = heartbeats_next_dial(&node->heartbeats, &node->image, &dial, now_us)) != NO_BROKER;) dial_broker(node, id, dial);
     fence_lost(node, now_us);
     int64_t deadline = min_i64(heartbeats_deadline_us(&node->heartbeats, &node->image), controller_held_until_us(node));
     node->session_timer_us = min_i64(max_i64(deadline, now_us + UPDATE_AGAIN_US), now_us + TICK_US);
