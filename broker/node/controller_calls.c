@@ -36,16 +36,6 @@ static Skiff__AlterPartitionItem *pack_proposal(const struct controller_channel 
     return out;
 }
 
-static void take_result(struct alter_partition *item, const Skiff__AlterPartitionResult *result)
-{
-    item->error = (enum kafka_error)result->error_code;
-    item->isr_count = 0;
-    if (item->error != KAFKA_NONE || !result->state) return;
-    item->leader_epoch = result->state->leader_epoch;
-    item->partition_epoch = result->state->partition_epoch;
-    for (size_t i = 0; i < result->state->n_isr && i < REPLICAS_MAX; i++) item->isr[item->isr_count++] = result->state->isr[i];
-}
-
 /* The proposal's fate is not known, or the controller could not say: it goes out again. */
 static bool must_repeat(int32_t error)
 {
@@ -76,7 +66,7 @@ static void deliver_results(struct controller_channel *cc, const Skiff__AlterPar
         const Skiff__AlterPartitionResult *result = find_result(response, item);
         has_repeats |= !result || must_repeat(result->error_code);
         if (!result || must_repeat(result->error_code)) continue;
-        take_result(item, result);
+        item->error = (enum kafka_error)result->error_code;
         list_remove(node);
         list_push_back(&answered, node);
     }

@@ -69,11 +69,7 @@ struct alter_partition {
     struct alter_partition_member members[REPLICAS_MAX];
     size_t member_count;
     bool is_recovering;
-    /* Answer. */
-    enum kafka_error error;
-    int32_t leader_epoch, partition_epoch;
-    int32_t isr[REPLICAS_MAX];
-    size_t isr_count;
+    enum kafka_error error; /* the answer; what became of the ISR comes with the metadata */
     void (*done)(struct alter_partition *item, int64_t now_us);
     void *user;
     bool is_sent;

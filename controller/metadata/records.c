@@ -100,7 +100,8 @@ void partition_state_of(const struct image_partition *partition, struct partitio
     out->elr_count = copy_ids(out->elr, image_elr(partition));
 }
 
-void partition_state_to_pb(struct partition_state *state, Skiff__PartitionState *out)
+/* Borrows from `state`. */
+static void partition_state_to_pb(struct partition_state *state, Skiff__PartitionState *out)
 {
     skiff__partition_state__init(out);
     out->leader = state->leader;

@@ -29,8 +29,6 @@ struct partition_state {
     int32_t isr[REPLICAS_MAX], elr[REPLICAS_MAX];
 };
 void partition_state_of(const struct image_partition *partition, struct partition_state *out);
-/* Points into `state`. */
-void partition_state_to_pb(struct partition_state *state, Skiff__PartitionState *out);
 
 void records_init(struct records *records);
 void records_deinit(struct records *records);

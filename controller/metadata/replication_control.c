@@ -170,24 +170,7 @@ static enum kafka_error check_isr(const struct image *image, const struct image_
     return KAFKA_NONE;
 }
 
-static int32_t *copy_ids(struct arena *arena, const int32_t *ids, uint32_t count)
-{
-    int32_t *copy = arena_calloc(arena, count, sizeof *copy);
-    if (count) memcpy(copy, ids, count * sizeof *copy);
-    return copy;
-}
-
-/* The committed state after the change, for the answer. */
-static void answer_state(struct control *control, struct partition_state *state, Skiff__AlterPartitionResult *result)
-{
-    result->state = arena_alloc(control->arena, sizeof *result->state);
-    partition_state_to_pb(state, result->state);
-    result->state->isr = copy_ids(control->arena, state->isr, state->isr_count);
-    result->state->elr = copy_ids(control->arena, state->elr, state->elr_count);
-}
-
-static enum kafka_error alter_one(struct control *control, int32_t broker_id, const Skiff__AlterPartitionItem *item,
-                                  Skiff__AlterPartitionResult *result)
+static enum kafka_error alter_one(struct control *control, int32_t broker_id, const Skiff__AlterPartitionItem *item)
 {
     struct uuid id;
     const struct image_topic *topic = pb_uuid(item->topic_id, &id) ? image_topic_by_id(control->image, id) : NULL;
@@ -204,7 +187,6 @@ static enum kafka_error alter_one(struct control *control, int32_t broker_id, co
     edit.after.recovering = item->recovering;
     partition_edit_commit(&edit, control->records);
     records_cut(control->records);
-    answer_state(control, &edit.after, result);
     return KAFKA_NONE;
 }
 
@@ -227,7 +209,7 @@ void replication_alter_partition(struct control *control, const Skiff__AlterPart
         result->partition = request->items[i]->partition;
         /* A second item for a partition would be decided on the state before the first. */
         bool is_first = replica_set_add(&seen, control->arena, pb_slice(request->items[i]->topic_id), request->items[i]->partition);
-        result->error_code = !is_first ? KAFKA_INVALID_REQUEST : alter_one(control, request->broker_id, request->items[i], result);
+        result->error_code = !is_first ? KAFKA_INVALID_REQUEST : alter_one(control, request->broker_id, request->items[i]);
     }
     map_deinit(&seen);
 }
