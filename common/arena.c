@@ -30,6 +30,23 @@ void arena_deinit(struct arena *arena)
     *arena = (struct arena){.cap = arena->cap};
 }
 
+struct arena_mark arena_mark(const struct arena *arena) { return (struct arena_mark){arena->chunks, arena->at, arena->used}; }
+
+void arena_rewind(struct arena *arena, struct arena_mark mark)
+{
+    ASSERT(mark.used <= arena->used);
+    while (arena->chunks != mark.chunk) {
+        struct arena_chunk *newest = arena->chunks;
+        ASSERT(newest);
+        arena->chunks = newest->next;
+        mem_free(newest);
+    }
+    arena->at = mark.at;
+    arena->end = mark.chunk ? (uint8_t *)mark.chunk + CHUNK_HEADER + mark.chunk->size : NULL;
+    arena->used = mark.used;
+    if (mark.chunk) memset(arena->at, 0, (size_t)(arena->end - arena->at)); /* what is handed out is zero */
+}
+
 static void grow(struct arena *arena, size_t size)
 {
     size_t want = arena->chunks ? min_size(arena->chunks->size * 2, CHUNK_MAX) : CHUNK_MIN;

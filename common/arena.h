@@ -6,6 +6,11 @@
 #include "common/slice.h"
 
 struct arena_chunk;
+struct arena_mark {
+    struct arena_chunk *chunk;
+    uint8_t *at;
+    size_t used;
+};
 struct arena {
     struct arena_chunk *chunks;
     uint8_t *at, *end; /* the free part of the newest chunk */
@@ -15,6 +20,9 @@ struct arena {
 
 void arena_init(struct arena *arena, size_t cap);
 void arena_deinit(struct arena *arena);
+/* What is allocated after the mark is freed by the rewind; marks nest. */
+struct arena_mark arena_mark(const struct arena *arena);
+void arena_rewind(struct arena *arena, struct arena_mark mark);
 /* Zeroed, aligned to 16; NULL when the cap would be passed.  Size 0 gives a valid pointer. */
 void *arena_try_alloc(struct arena *arena, size_t size);
 /* The same, for memory whose size no stranger chooses: passing the cap asserts. */

@@ -21,7 +21,7 @@ struct operation;
 
 struct operation_kind {
     const char *name;
-    /* What it reads and writes. Called anew at each attempt to start. */
+    /* What it reads and writes. Called again when the image has changed while it waited. */
     void (*locks)(struct operation *operation);
     /* Writes the records and the answer from the current image; nothing else. Called once, with the locks held. */
     void (*decide)(struct operation *operation);
@@ -47,6 +47,8 @@ struct operation {
     struct arena arena;
     struct records records;
     struct lock_set locks;
+    struct arena_mark before_locks;
+    int64_t locks_index;  /* of the image that they were made from; -1: they were not */
     struct buf *answer; /* body of the response; NULL without request */
     struct buf **batches;
     uint32_t batch_count, batch_next;

@@ -27,6 +27,7 @@ struct operation *operation_create(struct controller_node *node, const struct op
     operation->kind = kind;
     operation->request = request;
     operation->broker_id = NO_BROKER;
+    operation->locks_index = -1;
     if (request) operation->connection = controller_connection_id(node, request);
     arena_init(&operation->arena, memory_max);
     records_init(&operation->records);
@@ -90,10 +91,18 @@ struct control operation_control(struct operation *operation)
 
 /* ---- deciding and proposing ------------------------------------------------------------------------------------------ */
 
+/* A topic's id becomes its name in the image of now. */
+static void build_locks(struct operation *operation)
+{
+    arena_rewind(&operation->arena, operation->before_locks);
+    operation->locks = (struct lock_set){0};
+    operation->locks_index = operation->controller->image.index;
+    operation->kind->locks(operation);
+}
+
 static bool try_lock(struct operation *operation)
 {
-    operation->locks.count = 0;
-    operation->kind->locks(operation);
+    if (operation->locks_index != operation->controller->image.index) build_locks(operation);
     return locks_try(&operation->controller->locks, &operation->locks);
 }
 
@@ -150,6 +159,7 @@ void operations_on_retry(struct env_timer *timer, int64_t now_us)
 void operation_submit(struct operation *operation)
 {
     struct controller_node *node = operation->controller;
+    operation->before_locks = arena_mark(&operation->arena);
     move_to(operation, &node->waiting, OPERATION_WAITING);
     pump(node);
 }

@@ -155,6 +155,30 @@ START_TEST(reader_failure_is_sticky)
 }
 END_TEST
 
+START_TEST(arena_rewinds_to_a_mark)
+{
+    struct arena arena;
+    arena_init(&arena, SIZE_MAX);
+    struct arena_mark empty = arena_mark(&arena);
+    uint8_t *kept = arena_alloc(&arena, 100);
+    memset(kept, 7, 100);
+    size_t used = arena.used;
+    struct arena_mark mark = arena_mark(&arena);
+    for (int round = 0; round < 1000; round++) {
+        uint8_t *small = arena_alloc(&arena, 64), *large = arena_alloc(&arena, 10000);
+        for (size_t i = 0; i < 64; i++) ck_assert_msg(small[i] == 0, "memory handed out again is zero");
+        memset(small, 1, 64);
+        memset(large, 2, 10000);
+        arena_rewind(&arena, mark);
+        ck_assert_uint_eq(arena.used, used);
+    }
+    for (size_t i = 0; i < 100; i++) ck_assert_uint_eq(kept[i], 7);
+    arena_rewind(&arena, empty);
+    ck_assert(arena.used == 0 && arena.chunks == NULL);
+    arena_deinit(&arena);
+}
+END_TEST
+
 START_TEST(arena_keeps_to_its_cap)
 {
     struct arena arena;
@@ -262,6 +286,7 @@ int main(void)
     tcase_add_test(tcase, heap_pops_in_order_and_removes_from_the_middle);
     tcase_add_test(tcase, varints_round_trip_and_reject_overflow);
     tcase_add_test(tcase, reader_failure_is_sticky);
+    tcase_add_test(tcase, arena_rewinds_to_a_mark);
     tcase_add_test(tcase, arena_keeps_to_its_cap);
     tcase_add_test(tcase, uuid_text_round_trips);
     tcase_add_test(tcase, str_parses_and_splits);

@@ -2,7 +2,7 @@
 #include "common/mem.h"
 #include "controller/metadata/replay.h"
 #include "controller/metadata/snapshot.h"
-#include "controller/node/controller_node.h"
+#include "controller/node/controller_internal.h"
 #include "gen/controller_rpc.pb-c.h"
 #include "proto/api.h"
 #include "proto/channel.h"
@@ -408,6 +408,52 @@ START_TEST(three_nodes_all_apply_before_create_topics_answers)
 }
 END_TEST
 
+static int locks_built, decided;
+
+static void count_locks(struct operation *operation)
+{
+    static const uint8_t topic[200] = "a topic with a long name";
+    locks_built++;
+    operation_lock_topic(operation, slice_make(topic, sizeof topic));
+}
+
+static void count_decision(struct operation *operation)
+{
+    (void)operation;
+    decided++;
+}
+
+/* Every commit, and every newcomer, lets the queue try again. */
+START_TEST(operation_that_waits_builds_its_locks_once_an_image)
+{
+    static const struct operation_kind KIND = {"counted", count_locks, count_decision, NULL, false};
+    struct cluster cluster;
+    start_cluster(&cluster, 1, 1);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    struct controller_node *node = cluster.brokers[0].controller;
+    struct operation *holder = operation_create(node, &KIND, NULL, SIZE_MAX), *waiter = operation_create(node, &KIND, NULL, SIZE_MAX);
+    count_locks(holder);
+    ck_assert(locks_try(&node->locks, &holder->locks));
+    operation_submit(waiter);
+    size_t used = waiter->arena.used;
+    for (int i = 0; i < 100; i++) operation_submit(operation_create(node, &KIND, NULL, SIZE_MAX));
+    ck_assert_int_eq(locks_built, 2);
+    for (int i = 0; i < 100; i++) {
+        node->image.index++; /* as if something else was committed */
+        operation_submit(operation_create(node, &KIND, NULL, SIZE_MAX));
+    }
+    ck_assert_int_eq(locks_built, 102);
+    ck_assert_msg(waiter->arena.used == used, "however often, in the same memory");
+    ck_assert_int_eq(decided, 0);
+    locks_release(&node->locks, &holder->locks);
+    operation_forget(holder);
+    operation_submit(operation_create(node, &KIND, NULL, SIZE_MAX));
+    ck_assert_int_eq(decided, 202);
+    node->image.index -= 100;
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
 START_TEST(limits_of_clients_do_not_hold_up_replication)
 {
     struct cluster cluster;
@@ -795,6 +841,7 @@ int main(void)
     tcase_add_test(tests, one_node_is_born_registers_and_creates_topics);
     tcase_add_test(tests, idle_controllers_leave_their_disks_alone);
     tcase_add_loop_test(tests, three_nodes_all_apply_before_create_topics_answers, 0, 5);
+    tcase_add_test(tests, operation_that_waits_builds_its_locks_once_an_image);
     tcase_add_test(tests, limits_of_clients_do_not_hold_up_replication);
     tcase_add_loop_test(tests, q_leader_killed_broker_is_replaced_on_evidence, 0, 10);
     tcase_add_loop_test(tests, b_epoch_quick_restart_replaces_the_dead_incarnation, 0, 10);
