@@ -79,7 +79,7 @@ void env_run_turn_ends(struct env *env)
 {
     struct list_node *node = NULL;
     uint64_t runs = 0, runs_max = TURN_END_ROUNDS_MAX;
-    LIST_FOR_EACH(&env->turn_ends, counted) runs_max += TURN_END_ROUNDS_MAX;
+    LIST_FOR_EACH (&env->turn_ends, counted) runs_max += TURN_END_ROUNDS_MAX;
     while ((node = list_pop_front(&env->turn_ends))) {
         struct env_turn_end *turn_end = CONTAINER_OF(node, struct env_turn_end, node);
         ASSERT(++runs < runs_max);
@@ -87,7 +87,10 @@ void env_run_turn_ends(struct env *env)
     }
 }
 
-enum err env_open(struct env *env, const char *path, unsigned flags, struct env_file **out) { return env->ops->open(env, path, flags, out); }
+enum err env_open(struct env *env, const char *path, unsigned flags, struct env_file **out)
+{
+    return env->ops->open(env, path, flags, out);
+}
 
 struct env_file *env_file_ref(struct env_file *file)
 {
@@ -210,6 +213,14 @@ void env_stream_read_into(struct env_stream *stream, uint8_t *room, size_t size)
     stream->room_size = size;
 }
 const char *env_stream_peer(const struct env_stream *stream) { return stream->ops->peer(stream); }
+
+void env_drop_messages(struct list *messages)
+{
+    for (struct list_node *node; (node = list_pop_front(messages));) {
+        struct env_message *message = CONTAINER_OF(node, struct env_message, node);
+        if (message->dropped) message->dropped(message);
+    }
+}
 
 void env_work(struct env *env, struct env_op *op, void (*fn)(void *arg), void *arg)
 {

@@ -56,10 +56,11 @@ void env_cancel_turn_end(struct env *env, struct env_turn_end *turn_end);
 /* ---- completions --------------------------------------------------------------------------------------------------- */
 
 /* An operation that completes later; embedded in the caller's own state, which must live until done() is called. There is no
- * cancelling: done() always comes, exactly once. */
+ * cancelling: done() comes exactly once, unless the env ends before: then dropped() does. */
 struct env_op {
     void (*done)(struct env_op *op, enum err err, int64_t now_us);
-    void *internal[4]; /* the env's */
+    void (*dropped)(struct env_op *op); /* optional: frees what only done() would have freed, and does nothing else */
+    void *internal[4];                  /* the env's */
 };
 
 /* ---- files, at once ------------------------------------------------------------------------------------------------ */
@@ -94,7 +95,8 @@ NODISCARD enum err env_mkdir(struct env *env, const char *path); /* with missing
 NODISCARD enum err env_mkdir_durable(struct env *env, const char *path);
 NODISCARD enum err env_rmdir(struct env *env, const char *path);
 /* Calls `each` for every entry but "." and "..", in byte order of the names. The name lives only during the call. */
-NODISCARD enum err env_list(struct env *env, const char *path, void (*each)(void *context, const char *name, bool is_directory), void *context);
+NODISCARD enum err env_list(struct env *env, const char *path, void (*each)(void *context, const char *name, bool is_directory),
+                            void *context);
 /* Free and total bytes of the file system. */
 NODISCARD enum err env_space(struct env *env, const char *path, int64_t *free_bytes, int64_t *total_bytes);
 /* Exclusive until the process ends; ERR_IN_USE when another process holds it. */
@@ -148,7 +150,8 @@ static inline struct env_piece env_piece_file(struct env_file *file, int64_t pos
 /* `accepted` is called for each new connection and sets its handler with env_stream_handle(); one it does not handle is closed. */
 typedef void (*env_accept_fn)(void *user, struct env_stream *stream, int64_t now_us);
 /* Port 0 asks the system for one. Host: an address, a name, or "" for all interfaces. */
-NODISCARD enum err env_listen(struct env *env, const char *host, uint16_t port, env_accept_fn accepted, void *user, struct env_listener **out);
+NODISCARD enum err env_listen(struct env *env, const char *host, uint16_t port, env_accept_fn accepted, void *user,
+                              struct env_listener **out);
 uint16_t env_listener_port(const struct env_listener *listener);
 void env_listener_close(struct env *env, struct env_listener *listener);
 
@@ -182,10 +185,18 @@ void env_work(struct env *env, struct env_op *op, void (*fn)(void *arg), void *a
 
 /* A message between loops of one process, embedded in the sender's struct; ownership moves with it. */
 struct env_message {
-    struct list_node node; /* the env's */
+    struct list_node node;                                        /* the env's */
     void (*deliver)(struct env_message *message, int64_t now_us); /* on the target's thread */
+    void (*dropped)(struct env_message *message);                 /* optional: the target ended first; frees the message */
 };
 void env_post(struct env *target, struct env_message *message); /* any thread */
+
+/* For the implementations, when an env ends. */
+static inline void env_op_drop(struct env_op *op)
+{
+    if (op->dropped) op->dropped(op);
+}
+void env_drop_messages(struct list *messages);
 
 /* "This rare thing happened": the simulator's nightly run fails when one never did (reliability: state coverage). */
 void env_mark(struct env *env, const char *name);
@@ -234,7 +245,7 @@ struct env_ops {
 struct env {
     const struct env_ops *ops;
     const struct logger *logger;
-    int64_t now_us;        /* of this turn; the implementation sets it before callbacks */
+    int64_t now_us; /* of this turn; the implementation sets it before callbacks */
     struct heap timers;
     struct list turn_ends;
 };

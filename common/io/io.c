@@ -291,6 +291,7 @@ void io_destroy(struct io *io)
         struct lane_job *job = CONTAINER_OF(node, struct lane_job, node);
         job->finish(job, false);
     }
+    env_drop_messages(&io->messages);
     io_listeners_close_all(io);
     LIST_FOR_EACH (&io->streams, node) io_stream_release(CONTAINER_OF(node, struct io_stream, io_link));
     io_free_dead_streams(io);

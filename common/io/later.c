@@ -30,7 +30,10 @@ static void finish_read(struct lane_job *job, bool tells)
     if (tells) *read->got_out = read->got;
     env_file_unref(read->file);
     mem_free(read);
-    if (tells) op->done(op, err, now_us);
+    if (tells)
+        op->done(op, err, now_us);
+    else
+        env_op_drop(op);
 }
 
 void io_later_pread(struct env *env, struct env_op *op, struct env_file *file, void *into, size_t size, int64_t position, size_t *got)
@@ -75,7 +78,10 @@ static void finish_commit(struct lane_job *job, bool tells)
     enum err err = commit->err;
     int64_t now_us = commit->io->env.now_us;
     mem_free(commit);
-    if (tells) op->done(op, err, now_us);
+    if (tells)
+        op->done(op, err, now_us);
+    else
+        env_op_drop(op);
 }
 
 static void add_commit_job(struct commit *commit, struct env_file *file, const char *directory)
@@ -127,7 +133,10 @@ static void finish_work(struct lane_job *job, bool tells)
     struct env_op *op = work->op;
     int64_t now_us = work->io->env.now_us;
     mem_free(work);
-    if (tells) op->done(op, ERR_OK, now_us);
+    if (tells)
+        op->done(op, ERR_OK, now_us);
+    else
+        env_op_drop(op);
 }
 
 void io_later_work(struct env *env, struct env_op *op, void (*fn)(void *arg), void *arg)

@@ -7,10 +7,13 @@
 
 /* ---- what the broker of this process is told -------------------------------------------------------------------------- */
 
+static void drop_update(struct env_message *message) { metadata_update_destroy(metadata_update_of(message)); }
+
 static void publish(struct controller_node *node, struct metadata_update *update)
 {
     update->receiver = node->config.receiver;
     update->message.deliver = node->config.on_update;
+    update->message.dropped = drop_update;
     env_post(node->config.broker_env, &update->message);
 }
 

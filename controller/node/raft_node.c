@@ -147,6 +147,13 @@ static void on_chunk_read(struct raft_store_read *read, enum err err, struct buf
     mem_free(chunk);
 }
 
+static void on_chunk_dropped(struct raft_store_read *read)
+{
+    struct outgoing_chunk *chunk = CONTAINER_OF(read, struct outgoing_chunk, read);
+    if (chunk->node) list_remove(&chunk->list_node);
+    mem_free(chunk);
+}
+
 static void deliver_chunk(struct raft_node *node, const struct raft_message *message)
 {
     struct outgoing_chunk *chunk = mem_alloc(sizeof *chunk);
@@ -155,6 +162,7 @@ static void deliver_chunk(struct raft_node *node, const struct raft_message *mes
     chunk->membership = *message->snapshot.membership;
     chunk->message.snapshot.membership = &chunk->membership;
     chunk->read.done = on_chunk_read;
+    chunk->read.dropped = on_chunk_dropped;
     list_push_back(&node->chunks, &chunk->list_node);
     bool is_there =
         raft_store_read_snapshot(node->store, &chunk->read, message->snapshot.index, message->snapshot.offset, message->snapshot.length);

@@ -60,11 +60,19 @@ static struct operation *create_operation(struct raft_store *store)
     return operation;
 }
 
+static void on_operation_dropped(struct env_op *op)
+{
+    struct operation *operation = CONTAINER_OF(op, struct operation, op);
+    operation->is_under_way = false;
+    if (!operation->store) mem_free(operation);
+}
+
 static void begin_operation(struct operation *operation, void (*done)(struct env_op *op, enum err err, int64_t now_us))
 {
     ASSERT(!operation->is_under_way);
     operation->is_under_way = true;
     operation->op.done = done;
+    operation->op.dropped = on_operation_dropped;
 }
 
 /* NULL: nobody waits for it any more. */
@@ -394,6 +402,14 @@ enum err raft_store_load_snapshot(struct raft_store *store, struct buf **bytes)
 
 /* ---- reading for a peer ---------------------------------------------------------------------------------------------- */
 
+static void on_read_dropped(struct env_op *op)
+{
+    struct raft_store_read *read = CONTAINER_OF(op, struct raft_store_read, op);
+    buf_unref(read->bytes);
+    read->bytes = NULL;
+    read->dropped(read);
+}
+
 static void on_read(struct env_op *op, enum err err, int64_t now_us)
 {
     struct raft_store_read *read = CONTAINER_OF(op, struct raft_store_read, op);
@@ -417,6 +433,7 @@ bool raft_store_read_snapshot(struct raft_store *store, struct raft_store_read *
     read->wanted = (size_t)length;
     read->got = 0;
     read->op.done = on_read;
+    read->op.dropped = on_read_dropped;
     env_pread(store->env, &read->op, snapshot->file, read->bytes->data, (size_t)length, snapshot->data_position + offset, &read->got);
     return true;
 }

@@ -72,6 +72,7 @@ NODISCARD enum err raft_store_load_snapshot(struct raft_store *store, struct buf
 struct raft_store_read {
     /* bytes: one reference for the callee, or NULL with an error. Comes also after the store is closed. */
     void (*done)(struct raft_store_read *read, enum err err, struct buf *bytes, int64_t now_us);
+    void (*dropped)(struct raft_store_read *read); /* the env ended first: frees the read */
     /* the store's: */
     struct env_op op;
     struct buf *bytes;

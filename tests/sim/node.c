@@ -323,7 +323,12 @@ const char *sim_node_host(const struct sim_node *node) { return node->host; }
 static void env_abandon(struct sim_env *env, enum sim_crash how)
 {
     sim_event_cancel(env->node->sim, &env->turn);
-    LIST_FOR_EACH (&env->operations, link) operation_free(CONTAINER_OF(link, struct sim_operation, env_link));
+    LIST_FOR_EACH (&env->operations, link) {
+        struct sim_operation *operation = CONTAINER_OF(link, struct sim_operation, env_link);
+        struct env_op *op = operation->op;
+        operation_free(operation);
+        env_op_drop(op);
+    }
     sim_net_abandon(env, how);
 }
 
@@ -340,6 +345,7 @@ static void node_die(struct sim_node *node, enum sim_crash how)
     sim_memory_enter(owner);
     LIST_FOR_EACH (&node->envs, link) {
         struct sim_env *env = CONTAINER_OF(link, struct sim_env, node_link);
+        env_drop_messages(&env->messages);
         sim_net_free(env);
         env_deinit(&env->env);
         list_remove(&env->node_link);

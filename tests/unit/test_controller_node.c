@@ -15,10 +15,6 @@
 #include <check.h>
 #include <stdio.h>
 
-/* A killed process leaves its disk operations and messages in flight: in the simulator, as in life, they never arrive. */
-__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void) { return "leak:raft_store_open\nleak:metadata_update_create\n"; }
-
 #define NODES_MAX              5
 #define CONTROLLER_PORT        9093
 #define BROKER_PORT            9092

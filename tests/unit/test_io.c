@@ -400,6 +400,69 @@ static void count_entry(void *context, const char *name, bool is_directory)
     (void)snprintf(names + used, NAMES_SIZE - used, "%s%s ", name, is_directory ? "/" : "");
 }
 
+struct counted_op {
+    struct env_op op;
+    int *done, *dropped;
+};
+static void on_counted_done(struct env_op *op, enum err err, int64_t now_us)
+{
+    (void)err, (void)now_us;
+    ++*CONTAINER_OF(op, struct counted_op, op)->done;
+    mem_free(CONTAINER_OF(op, struct counted_op, op));
+}
+static void on_counted_dropped(struct env_op *op)
+{
+    ++*CONTAINER_OF(op, struct counted_op, op)->dropped;
+    mem_free(CONTAINER_OF(op, struct counted_op, op));
+}
+struct counted_message {
+    struct env_message message;
+    int *dropped;
+};
+static void on_message_delivered(struct env_message *message, int64_t now_us)
+{
+    (void)message, (void)now_us;
+    ck_abort_msg("nobody runs the loop");
+}
+static void on_message_dropped(struct env_message *message)
+{
+    ++*CONTAINER_OF(message, struct counted_message, message)->dropped;
+    mem_free(CONTAINER_OF(message, struct counted_message, message));
+}
+
+/* The loop ends with operations and messages under way: whoever would have freed them is told, once each. */
+START_TEST(file_operations_that_the_loop_does_not_live_to_see_are_dropped)
+{
+    struct loop loop;
+    struct env_file *file = NULL;
+    int done = 0, dropped = 0, lost = 0;
+    size_t got[10];
+    char into[10];
+    struct place place;
+    place_init(&place);
+    loop_init(&loop);
+    ck_assert_int_eq(env_open(loop.env, place.file, ENV_OPEN_READ | ENV_OPEN_WRITE | ENV_OPEN_CREATE, &file), ERR_OK);
+    for (int i = 0; i < 10; i++) {
+        struct counted_op *ops[2];
+        for (int j = 0; j < 2; j++) {
+            ops[j] = mem_alloc(sizeof *ops[j]);
+            *ops[j] = (struct counted_op){{.done = on_counted_done, .dropped = on_counted_dropped}, &done, &dropped};
+        }
+        env_commit(loop.env, &ops[0]->op, &file, 1, NULL, 0);
+        env_pread(loop.env, &ops[1]->op, file, &into[i], 1, 0, &got[i]);
+    }
+    struct counted_message *message = mem_alloc(sizeof *message);
+    *message = (struct counted_message){.message = {.deliver = on_message_delivered, .dropped = on_message_dropped}, .dropped = &lost};
+    env_post(loop.env, &message->message);
+    env_file_unref(file);
+    io_destroy(loop.io);
+    place_deinit(&place);
+    ck_assert_int_eq(done, 0);
+    ck_assert_int_eq(dropped, 20);
+    ck_assert_int_eq(lost, 1);
+}
+END_TEST
+
 START_TEST(file_calls_that_answer_at_once)
 {
     struct place place;
@@ -544,6 +607,7 @@ int main(void)
     suite_add_tcase(suite, streams);
     TCase *files = tcase_create("files");
     tcase_add_test(files, file_commit_read_and_work_complete_later);
+    tcase_add_test(files, file_operations_that_the_loop_does_not_live_to_see_are_dropped);
     tcase_add_test(files, file_calls_that_answer_at_once);
     suite_add_tcase(suite, files);
     TCase *loops = tcase_create("loops");
