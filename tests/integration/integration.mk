@@ -20,3 +20,7 @@ check-integration: all $(INTEGRATION_NEEDS) ## run the tests with real processes
 check-amnesia: all $(INTEGRATION_NEEDS) ## the amnesia test at its full length: 50 rounds
 	AMNESIA_ROUNDS=50 tests/run.sh -t 900 tests/integration/amnesia.sh
 .PHONY: check-integration check-amnesia
+# sanitized_nodes.sh runs the server with sanitizers, which `make check` builds for the unit tests anyway.
+ifeq ($(MODE),asan)
+check-build: $(B)/skiff
+endif
