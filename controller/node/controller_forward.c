@@ -7,8 +7,6 @@
 #include "proto/codec.h"
 #include "proto/pb.h"
 
-#include <stdlib.h>
-
 /* The operation's message: the forwarding and what is in it. */
 struct forwarded {
     const Skiff__ForwardRequest *request;
@@ -151,100 +149,12 @@ static void decide_alter_configs(struct operation *operation)
 
 static void lock_nothing(struct operation *operation) { (void)operation; }
 
-/* From version 2 on the answer has directories and addresses; before, one that has them cannot be written. */
-#define ADDRESSES_FROM 2
-static bool has_addresses(const struct operation *operation)
-{
-    const struct forwarded *forwarded = operation->message;
-    return forwarded->request->api_version >= ADDRESSES_FROM;
-}
-
-static void describe_replica(const struct controller_node *node, const struct raft_peer_status *peer, bool has_directory,
-                             struct describe_quorum_response_replica_state *state)
-{
-    int64_t wall_ms = env_wall_ms(node->env), now_us = env_now_us(node->env);
-    state->replica_id = peer->member.id;
-    if (has_directory) state->replica_directory_id = peer->member.directory_id;
-    state->log_end_offset = peer->match_index + 1;
-    /* Monotonic times become the leader's wall clock. */
-    state->last_fetch_timestamp = peer->last_contact_us == INT64_MIN ? -1 : wall_ms - (now_us - peer->last_contact_us) / 1000;
-    state->last_caught_up_timestamp = peer->last_caught_up_us == INT64_MIN ? -1 : wall_ms - (now_us - peer->last_caught_up_us) / 1000;
-}
-
-static int compare_peers(const void *a, const void *b)
-{
-    const struct raft_peer_status *x = a, *y = b;
-    return (x->member.id > y->member.id) - (x->member.id < y->member.id);
-}
-
-static void describe_replicas(struct operation *operation, struct describe_quorum_response_partitions *partition)
-{
-    const struct controller_node *node = operation->controller;
-    size_t count = raft_node_peers_status(node->raft, NULL, 0);
-    struct raft_peer_status *peers = arena_calloc(&operation->arena, count, sizeof *peers);
-    count = raft_node_peers_status(node->raft, peers, count);
-    qsort(peers, count, sizeof *peers, compare_peers);
-    partition->current_voters = arena_calloc(&operation->arena, count, sizeof *partition->current_voters);
-    partition->observers = arena_calloc(&operation->arena, count, sizeof *partition->observers);
-    for (size_t i = 0; i < count; i++) {
-        if (peers[i].is_voter)
-            describe_replica(node, &peers[i], has_addresses(operation), &partition->current_voters[partition->current_voters_count++]);
-        else
-            describe_replica(node, &peers[i], has_addresses(operation), &partition->observers[partition->observers_count++]);
-    }
-}
-
-static void describe_nodes(struct operation *operation, struct describe_quorum_response *response)
-{
-    const struct controller_node_config *config = &operation->controller->config;
-    response->nodes_count = (int32_t)config->raft.voter_count;
-    response->nodes = arena_calloc(&operation->arena, config->raft.voter_count, sizeof *response->nodes);
-    struct describe_quorum_response_listeners *listeners = arena_calloc(&operation->arena, config->raft.voter_count, sizeof *listeners);
-    for (uint32_t i = 0; i < config->raft.voter_count; i++) {
-        const struct raft_node_voter *voter = &config->raft.voters[i];
-        listeners[i].name = slice_str(config->listener_name);
-        listeners[i].host = slice_str(voter->host);
-        listeners[i].port = voter->port;
-        response->nodes[i].node_id = voter->id;
-        response->nodes[i].listeners = &listeners[i];
-        response->nodes[i].listeners_count = 1;
-    }
-}
-
-static void describe_partition(struct operation *operation, const struct slice *topic, int32_t index,
-                               struct describe_quorum_response_partitions *partition)
-{
-    struct raft_status status;
-    partition->partition_index = index;
-    partition->leader_id = partition->leader_epoch = -1;
-    if (!slice_equal_str(*topic, "__cluster_metadata") || index != 0) {
-        partition->error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-        return;
-    }
-    raft_node_status(operation->controller->raft, &status);
-    partition->leader_id = status.leader.id;
-    partition->leader_epoch = (int32_t)status.term;
-    partition->high_watermark = status.commit_index + 1;
-    describe_replicas(operation, partition);
-}
-
 static void decide_describe_quorum(struct operation *operation)
 {
-    const struct describe_quorum_request *request = kafka_request(operation);
+    const struct forwarded *forwarded = operation->message;
     struct describe_quorum_response response;
-    codec_set_defaults(KMSG_DESCRIBE_QUORUM_RESPONSE, &response);
-    response.topics_count = request->topics_count;
-    response.topics = arena_calloc(&operation->arena, (size_t)request->topics_count, sizeof *response.topics);
-    for (int32_t t = 0; t < request->topics_count; t++) {
-        const struct describe_quorum_request_topics *topic = &request->topics[t];
-        struct describe_quorum_response_topics *result = &response.topics[t];
-        result->topic_name = topic->topic_name;
-        result->partitions_count = topic->partitions_count;
-        result->partitions = arena_calloc(&operation->arena, (size_t)topic->partitions_count, sizeof *result->partitions);
-        for (int32_t p = 0; p < topic->partitions_count; p++)
-            describe_partition(operation, &topic->topic_name, topic->partitions[p].partition_index, &result->partitions[p]);
-    }
-    if (has_addresses(operation)) describe_nodes(operation, &response);
+    controller_describe_quorum(operation->controller, forwarded->kafka, (int16_t)forwarded->request->api_version, &operation->arena,
+                               &response);
     answer(operation, &response);
 }
 

@@ -4,6 +4,7 @@
  *   controller_operation.c  operations: locks, proposals, commits, answers
  *   controller_requests.c   requests of brokers (20100-20103)
  *   controller_forward.c    clients' admin requests (20104)
+ *   controller_tools.c      Kafka's own APIs, for tools
  *   controller_sessions.c   dialing, fencing, preferred leaders */
 #ifndef SKIFF_CONTROLLER_NODE_CONTROLLER_INTERNAL_H
 #define SKIFF_CONTROLLER_NODE_CONTROLLER_INTERNAL_H
@@ -13,6 +14,7 @@
 #include "controller/node/controller_locks.h"
 #include "controller/node/controller_node.h"
 #include "gen/controller_rpc.pb-c.h"
+#include "gen/kmsg.h"
 #include "proto/private_api.h"
 
 /* ---- operations ------------------------------------------------------------------------------------------------------ */
@@ -48,8 +50,8 @@ struct operation {
     struct records records;
     struct lock_set locks;
     struct arena_mark before_locks;
-    int64_t locks_index;  /* of the image that they were made from; -1: they were not */
-    struct buf *answer; /* body of the response; NULL without request */
+    int64_t locks_index; /* of the image that they were made from; -1: they were not */
+    struct buf *answer;  /* body of the response; NULL without request */
     struct buf **batches;
     uint32_t batch_count, batch_next;
     int64_t index, term;  /* of the batch that was proposed last; 0: none is on its way */
@@ -128,6 +130,12 @@ uint64_t controller_connection_id(struct controller_node *node, struct request *
 
 /* controller_forward.c */
 void controller_on_forward(struct operation *operation);
+
+/* controller_tools.c */
+void controller_on_tool_request(struct controller_node *node, struct request *request);
+/* Borrows from the request; the rest is in the arena. */
+void controller_describe_quorum(const struct controller_node *node, const struct describe_quorum_request *request, int16_t api_version,
+                                struct arena *arena, struct describe_quorum_response *response);
 
 /* controller_sessions.c */
 void sessions_begin(struct controller_node *node, int64_t now_us);

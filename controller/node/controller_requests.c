@@ -317,7 +317,7 @@ static void dispatch(struct controller_node *node, struct request *request)
             controller_refuse(node, request, KAFKA_NOT_CONTROLLER, "");
         return;
     }
-    request_close(request, "request with key %d is not served on the controller's port", request->api_key);
+    controller_on_tool_request(node, request);
 }
 
 enum request_progress controller_on_request(void *user, struct request *request)

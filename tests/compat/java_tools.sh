@@ -89,6 +89,16 @@ quorum_and_cluster_tools() {
   said=$(on_cluster kafka-metadata-quorum describe --replication)
   same "quorum replication: one leader, two followers" "2 Follower 1 Leader" \
     "$(grep -oE '(Leader|Follower)[[:space:]]*$' <<<"$said" | tr -d ' \t' | sort | uniq -c | xargs)"
+  # Any controller will do: the tool finds the active one.
+  local controllers controller
+  controllers=$(cluster status | sed -n 's/.* controllers \([^ ]*\) .*/\1/p')
+  for controller in $controllers; do
+    said=$(tool kafka-metadata-quorum --bootstrap-controller "$controller" describe --status)
+    matches "quorum status from the controller at $controller" 'ClusterId: +[A-Za-z0-9_-]{22}.*LeaderId: +[0-2].*HighWatermark: +[0-9]+.*"id": 2' "$said"
+  done
+  said=$(tool kafka-metadata-quorum --bootstrap-controller "$(xargs <<<"$controllers" | tr ' ' ,)" describe --replication)
+  same "quorum replication from the controllers" "2 Follower 1 Leader" \
+    "$(grep -oE '(Leader|Follower)[[:space:]]*$' <<<"$said" | tr -d ' \t' | sort | uniq -c | xargs)"
   matches "cluster id" '^Cluster ID: [A-Za-z0-9_-]{22}$' "$(tool kafka-cluster cluster-id --bootstrap-server "$bootstrap")"
   same "endpoints of three brokers" 3 "$(tool kafka-cluster list-endpoints --bootstrap-server "$bootstrap" | grep -cE '^[0-2] +127\.0\.0\.1 +[0-9]+')"
   said=$(on_cluster kafka-broker-api-versions)

@@ -662,6 +662,152 @@ START_TEST(the_quorum_is_described_with_its_observers)
 }
 END_TEST
 
+/* One log, described once: whatever a request repeats or misnames gets an error, as small as what was asked. */
+START_TEST(a_quorum_request_that_repeats_itself_is_refused)
+{
+    struct cluster cluster;
+    struct admin admin;
+    struct describe_quorum_request_partitions partitions[1000] = {{.partition_index = 0}};
+    struct describe_quorum_request_topics topics[2] = {
+        {.topic_name = SLICE_LITERAL("__cluster_metadata"), .partitions = partitions, .partitions_count = 1000},
+        {.topic_name = SLICE_LITERAL("__cluster_metadata"), .partitions = partitions, .partitions_count = 1},
+    };
+    struct describe_quorum_request many = {.topics = topics, .topics_count = 1}, twice = {.topics = topics, .topics_count = 2};
+    struct describe_quorum_response response;
+    start_cluster(&cluster, 3, 641);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    for (int i = 0; i < 2; i++) {
+        admin_request(&cluster, &admin, 2, API_DESCRIBE_QUORUM, 2, i ? &twice : &many, &response);
+        ck_assert_int_eq(response.topics_count, i ? 2 : 1);
+        for (int p = 0; p < 1000; p++) {
+            const struct describe_quorum_response_partitions *refused = &response.topics[0].partitions[p];
+            ck_assert_int_eq(refused->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+            ck_assert_int_eq(refused->current_voters_count, 0);
+        }
+        ck_assert_int_eq(response.nodes_count, 0);
+        arena_deinit(&admin.arena);
+    }
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
+/* ---- Kafka's tools on this port -------------------------------------------------------------------------------------- */
+
+struct tool {
+    struct channel_call call;
+    struct arena arena;
+    struct buf *frame;
+    struct slice body;
+    bool is_done, is_refused;
+};
+
+static void on_tool_answer(struct channel_call *channel_call, enum err err, struct buf *frame, struct slice body, int64_t now_us)
+{
+    struct tool *tool = CONTAINER_OF(channel_call, struct tool, call);
+    (void)now_us;
+    tool->is_done = true;
+    tool->is_refused = err != ERR_OK;
+    if (tool->is_refused) return;
+    tool->frame = buf_ref(frame);
+    tool->body = body;
+}
+static bool is_tool_answered(void *context) { return ((struct tool *)context)->is_done; }
+
+/* To the controller of node `to`; false: it closed the connection. `response` lives in tool->arena. */
+static bool tool_request(struct cluster *cluster, struct tool *tool, int32_t to, int16_t key, int16_t version, int16_t answer_version,
+                         const void *message, void *response)
+{
+    bool is_flexible = version >= api_flexible_min(key) && key != API_API_VERSIONS;
+    *tool = (struct tool){.call = {.api_key = key, .api_version = version, .is_flexible = is_flexible, .done = on_tool_answer}};
+    arena_init(&tool->arena, SIZE_MAX);
+    struct writer body;
+    writer_init(&body, 64);
+    /* Of ApiVersions only the request's header is flexible. */
+    if (key == API_API_VERSIONS && version >= api_flexible_min(key)) writer_u8(&body, 0);
+    if (message) ck_assert_int_eq(codec_encode(api_request(key), version, message, &body), ERR_OK);
+    struct channel_handler handler = {.on_closed = on_admin_closed};
+    struct env *env = cluster->brokers[to].env;
+    struct channel *channel = channel_open(env, sim_node_host(cluster->hosts[to]), CONTROLLER_PORT, "tool", SIM_SECOND, 64 << 20, &handler);
+    struct env_piece piece = env_piece_buf(writer_take(&body));
+    channel_send(channel, &tool->call, &piece, 1, 5 * SIM_SECOND);
+    ck_assert(sim_wait(cluster->sim, is_tool_answered, tool, 6 * SIM_SECOND));
+    if (tool->is_refused) return false;
+    ck_assert_int_eq(codec_decode_exact(api_response(key), answer_version, tool->body, &tool->arena, response), ERR_OK);
+    channel_close(channel);
+    return true;
+}
+static void tool_end(struct tool *tool)
+{
+    arena_deinit(&tool->arena);
+    buf_unref(tool->frame);
+}
+
+/* What `kafka-metadata-quorum --bootstrap-controller` does: any controller says who leads, and that one describes the quorum. */
+START_TEST(tools_find_the_active_controller_from_any)
+{
+    struct cluster cluster;
+    struct tool tool;
+    struct describe_cluster_request cluster_request = {.endpoint_type = 2};
+    struct describe_cluster_response described;
+    struct describe_quorum_request_partitions partition = {.partition_index = 0};
+    struct describe_quorum_request_topics topic = {
+        .topic_name = SLICE_LITERAL("__cluster_metadata"), .partitions = &partition, .partitions_count = 1};
+    struct describe_quorum_request request = {.topics = &topic, .topics_count = 1};
+    struct describe_quorum_response response;
+    start_cluster(&cluster, 3, 650);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    sim_run_for(cluster.sim, SIM_SECOND);
+    int32_t leader = leader_of(&cluster);
+    for (int32_t id = 0; id < 3; id++) {
+        ck_assert(tool_request(&cluster, &tool, id, API_DESCRIBE_CLUSTER, 2, 2, &cluster_request, &described));
+        ck_assert_int_eq(described.error_code, KAFKA_NONE);
+        ck_assert_int_eq(described.controller_id, leader);
+        ck_assert(slice_equal_str(described.cluster_id, controller_node_image(cluster.brokers[0].controller)->cluster_id));
+        ck_assert_int_eq(described.brokers_count, 3);
+        for (int i = 0; i < 3; i++) {
+            ck_assert_int_eq(described.brokers[i].broker_id, i);
+            ck_assert_int_eq(described.brokers[i].port, CONTROLLER_PORT);
+            ck_assert(slice_equal_str(described.brokers[i].host, sim_node_host(cluster.hosts[i])));
+        }
+        tool_end(&tool);
+        ck_assert(tool_request(&cluster, &tool, id, API_DESCRIBE_QUORUM, 2, 2, &request, &response));
+        const struct describe_quorum_response_partitions *found = &response.topics[0].partitions[0];
+        ck_assert_int_eq(found->error_code, id == leader ? KAFKA_NONE : KAFKA_NOT_LEADER_OR_FOLLOWER);
+        ck_assert_int_eq(found->current_voters_count, id == leader ? 3 : 0);
+        tool_end(&tool);
+    }
+    cluster_request.endpoint_type = 1;
+    ck_assert(tool_request(&cluster, &tool, 0, API_DESCRIBE_CLUSTER, 2, 2, &cluster_request, &described));
+    ck_assert_int_eq(described.error_code, KAFKA_MISMATCHED_ENDPOINT_TYPE);
+    tool_end(&tool);
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
+START_TEST(tools_are_told_what_is_served)
+{
+    struct cluster cluster;
+    struct tool tool;
+    struct api_versions_request request = {.client_software_name = SLICE_LITERAL("t"), .client_software_version = SLICE_LITERAL("1")};
+    struct api_versions_response response;
+    start_cluster(&cluster, 1, 651);
+    ck_assert(sim_wait(cluster.sim, is_settled, &cluster, 10 * SIM_SECOND));
+    for (int16_t version = 0; version <= 5; version++) {
+        bool is_served = version <= 4;
+        ck_assert(tool_request(&cluster, &tool, 0, API_API_VERSIONS, version, is_served ? version : 0, &request, &response));
+        ck_assert_int_eq(response.error_code, is_served ? KAFKA_NONE : KAFKA_UNSUPPORTED_VERSION);
+        ck_assert_int_eq(response.api_keys_count, is_served ? 3 : 1);
+        ck_assert_int_eq(response.finalized_features_count, version >= 3 && is_served ? 3 : 0);
+        tool_end(&tool);
+    }
+    ck_assert_msg(!tool_request(&cluster, &tool, 0, API_METADATA, 1, 1, NULL, NULL), "a broker's API ends the connection");
+    tool_end(&tool);
+    ck_assert_msg(!tool_request(&cluster, &tool, 0, API_DESCRIBE_CLUSTER, 1, 1, NULL, NULL), "so does a request without a body");
+    tool_end(&tool);
+    sim_destroy(cluster.sim);
+}
+END_TEST
+
 /* ---- faults from a seed ---------------------------------------------------------------------------------------------- */
 
 /* A client that asks whoever it thinks leads, and forgets. */
@@ -846,6 +992,9 @@ int main(void)
     tcase_add_loop_test(tests, brokers_without_a_vote_follow_their_controllers, 0, 6);
     tcase_add_loop_test(tests, a_replay_broker_that_was_away_catches_up_from_a_snapshot, 0, 4);
     tcase_add_test(tests, the_quorum_is_described_with_its_observers);
+    tcase_add_test(tests, a_quorum_request_that_repeats_itself_is_refused);
+    tcase_add_test(tests, tools_find_the_active_controller_from_any);
+    tcase_add_test(tests, tools_are_told_what_is_served);
     tcase_add_loop_test(tests, a_replay_faults_from_a_seed_leave_equal_images, 0, 30);
     tcase_add_test(tests, silent_broker_is_fenced_after_its_session);
     tcase_add_test(tests, paused_lone_node_does_not_fence_itself);
