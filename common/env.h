@@ -83,7 +83,8 @@ NODISCARD enum err env_pwritev(struct env *env, struct env_file *file, const str
 NODISCARD enum err env_truncate(struct env *env, struct env_file *file, int64_t size);
 /* Reserves space without changing the size. A file system that cannot is not an error. */
 NODISCARD enum err env_allocate(struct env *env, struct env_file *file, int64_t position, int64_t size);
-/* Up to `size` bytes without waiting for a disk; *got < size only at the end of the file. ERR_AGAIN: not in memory. */
+/* Up to `size` bytes without waiting for a disk; *got < size only at the end of the file. ERR_AGAIN: not in memory.
+ * Waits after all on a file system that cannot tell. */
 NODISCARD enum err env_pread_now(struct env *env, struct env_file *file, void *into, size_t size, int64_t position, size_t *got);
 /* The same, waiting for the disk: start-up, recovery and tools only. */
 NODISCARD enum err env_pread_wait(struct env *env, struct env_file *file, void *into, size_t size, int64_t position, size_t *got);

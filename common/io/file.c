@@ -149,7 +149,7 @@ static enum err read_all(int fd, void *into, size_t size, int64_t position, int 
         if (result > 0)
             *got += (size_t)result;
         else if (flags != 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
-            return ERR_AGAIN; /* cannot tell what is resident */
+            flags = 0; /* tmpfs and others cannot tell what is resident: "later" would be said for ever */
         else if (errno != EINTR)
             return io_err(errno);
     }
