@@ -3,7 +3,8 @@
  *   R-ELEC      one leader a term, for ever
  *   R-TERM      the term of a replica never goes back while it runs
  *   R-HW        the commit index of a replica never goes back while it runs; what is committed is durable on a majority
- *   R-COMPLETE  a new leader holds what was committed before
+ *   R-COMPLETE  a leader holds what was committed in earlier terms
+ *   R-VOTE      the votes that elected a leader are not forgotten
  *   R-SAFE      images at the same index are equal
  *   R-DUR       what was durable before a crash is there after it
  *   P-PE        leader epoch and partition epoch of a partition never go back
@@ -51,8 +52,10 @@ struct checker_partition {
 };
 struct checker_node {
     bool is_seen, is_known;
+    bool is_replaced; /* has another disk, and so is another voter */
     int64_t lost; /* entries that its wiped disk held: their acknowledgements may still be on their way */
     int64_t term, commit, durable;
+    int32_t vote; /* in `term`; RAFT_NOBODY: none */
     int64_t image_index;
 };
 struct checker {
@@ -63,7 +66,11 @@ struct checker {
     struct checker_partition partitions[WORKLOAD_PARTITIONS_MAX];
     int32_t *raft_leaders; /* by term */
     int64_t raft_term_count;
-    int64_t committed;      /* the greatest commit index of any replica */
+    int64_t committed;          /* the greatest commit index of any replica */
+    int32_t *committed_in_term; /* by term; -1: nothing was first seen committed in it */
+    int64_t committed_count;
+    int32_t *votes; /* by term and candidate: a bit for each voter that may have voted so */
+    int64_t vote_count;
     uint64_t *image_hashes; /* by index; 0: not seen */
     int64_t image_count;
     uint64_t elections, leader_changes, isr_shrinks, isr_grows; /* for VACUOUS and the summary */
