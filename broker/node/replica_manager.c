@@ -363,6 +363,7 @@ void replica_manager_start(struct replica_manager *m, int64_t broker_epoch)
 {
     ASSERT(m->channel != NULL);
     ASSERT(broker_epoch > m->broker_epoch);
+    if (m->is_closing) return; /* nobody claims the logs any more: that makes none of them a stray */
     bool is_first = !m->is_started;
     m->broker_epoch = broker_epoch;
     m->is_started = true;

@@ -729,6 +729,28 @@ START_TEST(a_clean_end_leaves_the_mark_and_nothing_to_recover)
 }
 END_TEST
 
+/* The registration of a node that was told to end while it started may still come through. */
+START_TEST(a_start_after_the_end_sets_nothing_aside)
+{
+    struct world w;
+    begin_fsync(&w, 26, 1);
+    create_topic(&w, "t", 1, 1, 1);
+    struct producing p;
+    produce(&w, &p, "t", 0, -1, 3);
+    ck_assert_int_eq(produced(&w, &p), KAFKA_NONE);
+    sim_node_crash(w.node, SIM_CRASH_PROCESS);
+    sim_node_start(w.node);
+    struct stopping stopping = {0};
+    replica_manager_stop(w.manager, on_stopped, &stopping);
+    replica_manager_start(w.manager, 2);
+    ck_assert(sim_wait(w.sim, is_true, &stopping.is_done, 5 * SIM_SECOND));
+    restart(&w, SIM_CRASH_PROCESS);
+    ck_assert_uint_eq(sim_mark_count(w.sim, "a stray log was set aside"), 0);
+    ck_assert_int_eq(info(&w, "t", 0).log_end, 3);
+    end(&w);
+}
+END_TEST
+
 static void on_epoch_written(void *user, enum err err, int64_t now_us)
 {
     (void)now_us;
@@ -846,6 +868,7 @@ int main(void)
     tcase_add_test(tcase, q_hw_a_new_leader_does_not_tell_the_end_before_it_knows_it);
     tcase_add_test(tcase, acknowledged_records_survive_a_power_cut);
     tcase_add_test(tcase, a_clean_end_leaves_the_mark_and_nothing_to_recover);
+    tcase_add_test(tcase, a_start_after_the_end_sets_nothing_aside);
     tcase_add_test(tcase, the_broker_epoch_is_on_the_disk_when_it_says_so);
     tcase_add_loop_test(tcase, d_resurrect_a_topic_of_the_same_name_begins_empty, 0, 2);
     tcase_add_test(tcase, a_full_disk_refuses_and_recovers);
