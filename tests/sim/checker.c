@@ -132,6 +132,16 @@ static void check_votes(struct checker *checker, uint32_t node, const struct raf
     if (raft->vote.id != RAFT_NOBODY) *votes_for(checker, raft->term, (uint32_t)raft->vote.id) |= voter_bit(checker, node);
 }
 
+/* After a restart a replica calls less durable than is: what was durable once stays so until it is cut. A log that ends in another
+ * term may have been cut and have grown again. */
+static void see_durable(struct checker_node *known, const struct raft_status *raft)
+{
+    bool may_be_cut = raft->last_index < known->owed || (known->is_seen && raft->last_term != known->last_term);
+    known->durable = max_i64(raft->durable_index, min_i64(known->durable, raft->last_index));
+    if (raft->durable_index > known->owed || may_be_cut) known->owed = raft->durable_index;
+    known->last_term = raft->last_term;
+}
+
 /* ---- one replica --------------------------------------------------------------------------------------------------- */
 
 static void check_raft(struct checker *checker, uint32_t node, const struct raft_status *raft)
@@ -144,15 +154,14 @@ static void check_raft(struct checker *checker, uint32_t node, const struct raft
     if (known->is_seen && raft->commit_index < known->commit)
         verdict_fail(checker->verdict, "R-HW", "node %u committed %lld and then %lld", node, (long long)known->commit,
                      (long long)raft->commit_index);
-    if (!known->is_seen && known->is_known && raft->last_index < known->durable)
+    if (!known->is_seen && known->is_known && raft->last_index < known->owed)
         verdict_fail(checker->verdict, "R-DUR", "node %u restarts with entries up to %lld; %lld were durable", node,
-                     (long long)raft->last_index, (long long)known->durable);
+                     (long long)raft->last_index, (long long)known->owed);
+    see_durable(known, raft);
     known->is_seen = known->is_known = true;
     known->term = raft->term;
     known->vote = raft->vote.id;
     known->commit = raft->commit_index;
-    /* After a restart a replica calls less durable than is: what was durable once stays so until it is cut. */
-    known->durable = max_i64(raft->durable_index, min_i64(known->durable, raft->last_index));
     if (raft->role == RAFT_LEADER) check_leader(checker, node, raft);
     check_commit(checker, raft);
 }

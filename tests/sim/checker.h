@@ -54,7 +54,9 @@ struct checker_node {
     bool is_seen, is_known;
     bool is_replaced; /* has another disk, and so is another voter */
     int64_t lost; /* entries that its wiped disk held: their acknowledgements may still be on their way */
-    int64_t term, commit, durable;
+    int64_t term, commit, last_term;
+    int64_t durable; /* was once, and was not seen cut: enough to have been counted */
+    int64_t owed;    /* is for sure: the least that a restart must find */
     int32_t vote; /* in `term`; RAFT_NOBODY: none */
     int64_t image_index;
 };

@@ -96,6 +96,7 @@ static void after_event(void *context)
         struct raft_status raft;
         cluster_view(&cluster->nodes[i], &view, &raft);
         checker_look(&cluster->checker, i, &view, newest_image(cluster));
+        if (view.raft) faults_on_event(&cluster->nodes[i], view.raft);
     }
 }
 
@@ -155,7 +156,7 @@ static void cluster_begin(struct cluster *cluster, const struct cluster_options 
     checker_init(&cluster->checker, &cluster->verdict, &cluster->workload);
     for (uint32_t i = 0; i < cluster->node_count; i++) cluster_add_node(cluster, i);
     workload_add_clients(&cluster->workload);
-    faults_init(cluster);
+    faults_init(cluster, options->faults);
     sim_after_each_event(cluster->sim, after_event, cluster);
     for (uint32_t i = 0; i < cluster->node_count; i++) {
         sim_node_start(cluster->nodes[i].node);

@@ -26,7 +26,11 @@ enum fault {
     FAULT_EIO,       /* a commit fails; its pages are lost */
     FAULT_FULL,      /* a disk is full */
     FAULT_CLOCK,     /* a wall clock jumps */
+    FAULT_DRIFT,     /* a monotonic clock runs fast or slow from now on */
     FAULT_WIPE,      /* a node comes back with an empty disk; once in a run: the promise covers one lost disk */
+    FAULT_VOTE,      /* plots: faults_plots.c */
+    FAULT_AMNESIA,
+    FAULT_DEPOSE,
     FAULT_COUNT
 };
 const char *fault_name(enum fault fault);
@@ -41,7 +45,8 @@ struct cluster_shape {
 struct cluster_options {
     uint64_t seed;
     struct cluster_shape shape;
-    bool is_calm; /* no faults */
+    bool is_calm;    /* no faults */
+    uint64_t faults; /* the kinds to choose from, as bits; 0: drawn from the seed */
 };
 struct cluster_result {
     enum outcome outcome;
@@ -66,7 +71,8 @@ struct cluster_node {
     int64_t restart_at; /* when it is dead */
     bool loses_power;   /* with its next death: a failed commit has dropped pages that a restart would still see */
     bool was_running;   /* the supervisor saw it so */
-    int64_t undo_pause_at, undo_full_at;
+    int64_t undo_pause_at, undo_full_at, undo_slow_disk_at;
+    int64_t voted_term; /* the newest in which it was seen to vote */
 };
 struct cluster {
     struct sim *sim;
@@ -78,7 +84,7 @@ struct cluster {
     struct prng faults;
     bool is_enabled[FAULT_COUNT];
     int64_t fault_mean_us, next_fault_at, undo_network_at;
-    bool injects, has_wiped;
+    bool injects, has_lost_disk, is_plotting_amnesia;
     uint64_t fault_counts[FAULT_COUNT];
     /* Settings of the nodes, drawn from the seed. */
     int64_t session_timeout_ms, lag_max_ms, segment_bytes, snapshot_log_bytes;
@@ -98,9 +104,11 @@ bool cluster_is_converged(struct cluster *cluster);
 void cluster_check_logs(struct cluster *cluster);
 
 /* faults.c */
-void faults_init(struct cluster *cluster);
+void faults_init(struct cluster *cluster, uint64_t wanted);
 /* Draws the next fault when it is time, ends those that have lasted, restarts the dead. */
 void faults_tick(struct cluster *cluster);
 void faults_heal(struct cluster *cluster);
+/* The node has done something: is it the moment for a fault? */
+void faults_on_event(struct cluster_node *node, const struct raft_status *raft);
 
 #endif

@@ -1,28 +1,31 @@
 /* What goes wrong, and when: kinds, frequency and targets are drawn from the seed, a different mixture for each (swarm). */
-#include "tests/sim/cluster.h"
+#include "tests/sim/faults_internal.h"
 
 #include "common/assert.h"
 #include "controller/node/controller_node.h"
 
+#define DRIFT_MAX 100000 /* microseconds in a second: a tenth, far more than a real clock */
+
 const char *fault_name(enum fault fault)
 {
-    static const char *const names[] = {"kill", "power", "power-all", "stop", "pause", "isolate", "split",
-                                        "cut",  "slow",  "stall",     "eio",  "full",  "clock",   "wipe"};
+    static const char *const names[] = {"kill",  "power", "power-all", "stop", "pause", "isolate", "split", "cut",     "slow",
+                                        "stall", "eio",   "full",      "clock", "drift", "wipe",   "vote",  "amnesia", "depose"};
     _Static_assert(sizeof names / sizeof *names == FAULT_COUNT, "a name for each");
     ASSERT((size_t)fault < FAULT_COUNT);
     return names[fault];
 }
 
 static int64_t now_us(const struct cluster *cluster) { return sim_now_us(cluster->sim); }
-static int64_t lasting_us(struct cluster *cluster, int64_t least_ms, int64_t most_ms)
+int64_t faults_later(struct cluster *cluster, int64_t least_ms, int64_t most_ms)
 {
     return now_us(cluster) + prng_range(&cluster->faults, least_ms, most_ms) * SIM_MS;
 }
 
-void faults_init(struct cluster *cluster)
+void faults_init(struct cluster *cluster, uint64_t wanted)
 {
     cluster->faults = sim_prng(cluster->sim, "faults");
     unsigned enabled = 0;
+    for (int fault = 0; fault < FAULT_COUNT; fault++) enabled += cluster->is_enabled[fault] = wanted >> fault & 1;
     while (enabled == 0) {
         for (int fault = 0; fault < FAULT_COUNT; fault++) {
             cluster->is_enabled[fault] = prng_chance(&cluster->faults, 1, 2);
@@ -30,7 +33,7 @@ void faults_init(struct cluster *cluster)
         }
     }
     cluster->fault_mean_us = prng_range(&cluster->faults, 100, 1500) * SIM_MS;
-    cluster->next_fault_at = lasting_us(cluster, 500, 3000);
+    cluster->next_fault_at = faults_later(cluster, 500, 3000);
 }
 
 /* ---- targets ------------------------------------------------------------------------------------------------------- */
@@ -54,7 +57,7 @@ static uint64_t everybody(const struct cluster *cluster)
 
 /* ---- kinds --------------------------------------------------------------------------------------------------------- */
 
-static void crash(struct cluster_node *node, enum sim_crash how)
+void faults_crash(struct cluster_node *node, enum sim_crash how)
 {
     if (!sim_node_is_running(node->node)) return;
     sim_node_crash(node->node, node->loses_power ? SIM_CRASH_POWER : how);
@@ -62,15 +65,30 @@ static void crash(struct cluster_node *node, enum sim_crash how)
     node->loses_power = node->was_running = false;
     node->controller = NULL;
     node->broker = NULL;
-    node->restart_at = lasting_us(node->cluster, 20, 3000);
+    node->restart_at = faults_later(node->cluster, 20, 3000);
 }
 
-static void isolate(struct cluster *cluster, const struct cluster_node *node)
+bool faults_may_lose_disk(const struct cluster_node *node)
 {
+    bool is_only_voter = cluster_is_voter(node) && node->cluster->workload.voter_count == 1;
+    return !node->cluster->has_lost_disk && !is_only_voter;
+}
+
+void faults_wipe(struct cluster_node *node)
+{
+    struct cluster *cluster = node->cluster;
+    ASSERT(faults_may_lose_disk(node));
+    faults_crash(node, SIM_CRASH_POWER);
+    sim_disk_wipe(node->node);
+    checker_on_wipe(&cluster->checker, node->index);
+    cluster->has_lost_disk = true;
+}
+
+void faults_isolate(const struct cluster_node *node, bool in, bool out, bool from_clients)
+{
+    struct cluster *cluster = node->cluster;
     uint64_t others = everybody(cluster) & ~(UINT64_C(1) << node->index);
-    bool in = prng_chance(&cluster->faults, 2, 3), out = !in || prng_chance(&cluster->faults, 2, 3);
-    /* Sometimes the clients still reach it: it must not acknowledge what the others do not have. */
-    if (prng_chance(&cluster->faults, 1, 2)) others &= (UINT64_C(1) << cluster->node_count) - 1;
+    if (!from_clients) others &= (UINT64_C(1) << cluster->node_count) - 1;
     for (uint32_t i = 0; i < cluster->node_count + cluster->workload.client_count; i++) {
         if (!(others >> i & 1)) continue;
         const struct sim_node *other =
@@ -78,48 +96,53 @@ static void isolate(struct cluster *cluster, const struct cluster_node *node)
         if (in) sim_net_block(cluster->sim, other, node->node);
         if (out) sim_net_block(cluster->sim, node->node, other);
     }
-    cluster->undo_network_at = lasting_us(cluster, 50, 2 * cluster->session_timeout_ms);
+}
+
+static void isolate(const struct cluster_node *node)
+{
+    struct cluster *cluster = node->cluster;
+    bool in = prng_chance(&cluster->faults, 2, 3), out = !in || prng_chance(&cluster->faults, 2, 3);
+    /* Sometimes the clients still reach it: it must not acknowledge what the others do not have. */
+    faults_isolate(node, in, out, prng_chance(&cluster->faults, 1, 2));
+    cluster->undo_network_at = faults_later(cluster, 50, 2 * cluster->session_timeout_ms);
 }
 
 static void split(struct cluster *cluster)
 {
     uint64_t side = prng_next(&cluster->faults) & everybody(cluster);
     sim_net_partition(cluster->sim, side, everybody(cluster) & ~side);
-    cluster->undo_network_at = lasting_us(cluster, 50, 2 * cluster->session_timeout_ms);
+    cluster->undo_network_at = faults_later(cluster, 50, 2 * cluster->session_timeout_ms);
 }
 
 static void slow_down(struct cluster *cluster)
 {
     sim_net_set_delay(cluster->sim, prng_range(&cluster->faults, 0, 20) * SIM_MS, prng_range(&cluster->faults, 1, 20) * SIM_MS);
-    cluster->undo_network_at = lasting_us(cluster, 100, 3000);
+    cluster->undo_network_at = faults_later(cluster, 100, 3000);
 }
 
 static void fill_disk(struct cluster_node *node)
 {
     struct cluster *cluster = node->cluster;
     sim_disk_set_capacity(node->node, sim_disk_used(node->node) + prng_range(&cluster->faults, 0, 4000));
-    node->undo_full_at = lasting_us(cluster, 100, 3000);
+    node->undo_full_at = faults_later(cluster, 100, 3000);
 }
 
 static void pause_node(struct cluster_node *node)
 {
     struct cluster *cluster = node->cluster;
     sim_node_pause(node->node);
-    node->undo_pause_at = lasting_us(cluster, 10, prng_chance(&cluster->faults, 1, 3) ? 3 * cluster->session_timeout_ms : 500);
+    node->undo_pause_at = faults_later(cluster, 10, prng_chance(&cluster->faults, 1, 3) ? 3 * cluster->session_timeout_ms : 500);
 }
-
-/* Its disk is the only one that has the metadata. */
-static bool is_only_voter(const struct cluster_node *node) { return cluster_is_voter(node) && node->cluster->workload.voter_count == 1; }
 
 static bool inject(struct cluster *cluster, enum fault fault)
 {
     struct cluster_node *node = draw_target(cluster);
     bool is_running = sim_node_is_running(node->node);
     switch (fault) {
-    case FAULT_KILL: crash(node, SIM_CRASH_PROCESS); return is_running;
-    case FAULT_POWER: crash(node, SIM_CRASH_POWER); return is_running;
+    case FAULT_KILL: faults_crash(node, SIM_CRASH_PROCESS); return is_running;
+    case FAULT_POWER: faults_crash(node, SIM_CRASH_POWER); return is_running;
     case FAULT_POWER_ALL:
-        for (uint32_t i = 0; i < cluster->node_count; i++) crash(&cluster->nodes[i], SIM_CRASH_POWER);
+        for (uint32_t i = 0; i < cluster->node_count; i++) faults_crash(&cluster->nodes[i], SIM_CRASH_POWER);
         return true;
     case FAULT_STOP:
         if (is_running) cluster_stop_node(node);
@@ -127,11 +150,11 @@ static bool inject(struct cluster *cluster, enum fault fault)
     case FAULT_PAUSE:
         if (is_running) pause_node(node);
         return is_running;
-    case FAULT_ISOLATE: isolate(cluster, node); return true;
+    case FAULT_ISOLATE: isolate(node); return true;
     case FAULT_SPLIT: split(cluster); return true;
     case FAULT_CUT: sim_net_cut(cluster->sim, node->node, NULL); return is_running;
     case FAULT_SLOW: slow_down(cluster); return true;
-    case FAULT_STALL: sim_disk_stall_commits(node->node, lasting_us(cluster, 10, 2000)); return is_running;
+    case FAULT_STALL: sim_disk_stall_commits(node->node, faults_later(cluster, 10, 2000)); return is_running;
     case FAULT_EIO:
         if (is_running) sim_disk_fail_commits(node->node, 1);
         node->loses_power = is_running;
@@ -140,19 +163,26 @@ static bool inject(struct cluster *cluster, enum fault fault)
         if (is_running) fill_disk(node);
         return is_running;
     case FAULT_CLOCK: sim_node_shift_wall_clock(node->node, prng_range(&cluster->faults, -300000, 300000)); return true;
+    case FAULT_DRIFT: sim_node_set_clock_drift(node->node, prng_range(&cluster->faults, -DRIFT_MAX, DRIFT_MAX)); return true;
     case FAULT_WIPE:
-        if (cluster->has_wiped || !is_running || is_only_voter(node)) return false;
-        crash(node, SIM_CRASH_POWER);
-        sim_disk_wipe(node->node);
-        checker_on_wipe(&cluster->checker, node->index);
-        cluster->has_wiped = true;
+        if (!faults_may_lose_disk(node) || !is_running) return false;
+        faults_wipe(node);
         return true;
+    case FAULT_VOTE: return false; /* faults_on_event() sees its moment */
+    case FAULT_AMNESIA: return plot_amnesia(cluster);
+    case FAULT_DEPOSE: return plot_depose(node);
     case FAULT_COUNT: break;
     }
     UNREACHABLE();
 }
 
 /* ---- in time ------------------------------------------------------------------------------------------------------- */
+
+static void undo_slow_disk(struct cluster_node *node)
+{
+    sim_disk_set_commit_latency(node->node, 100, 300);
+    node->undo_slow_disk_at = 0;
+}
 
 static void supervise(struct cluster_node *node)
 {
@@ -165,7 +195,7 @@ static void supervise(struct cluster_node *node)
         node->loses_power = false;
         node->controller = NULL;
         node->broker = NULL;
-        node->restart_at = lasting_us(cluster, 20, 1000);
+        node->restart_at = faults_later(cluster, 20, 1000);
     }
     node->was_running = is_running;
     if (!is_running && now >= node->restart_at) {
@@ -180,6 +210,7 @@ static void supervise(struct cluster_node *node)
         sim_disk_set_capacity(node->node, INT64_MAX);
         node->undo_full_at = 0;
     }
+    if (node->undo_slow_disk_at && now >= node->undo_slow_disk_at) undo_slow_disk(node);
 }
 
 static void undo_network(struct cluster *cluster)
@@ -211,11 +242,12 @@ void faults_heal(struct cluster *cluster)
         sim_disk_stall_commits(node->node, 0);
         sim_disk_set_capacity(node->node, INT64_MAX);
         node->undo_full_at = 0;
+        undo_slow_disk(node);
         if (node->undo_pause_at) node->undo_pause_at = now_us(cluster);
         /* A disk whose failure nobody has noticed yet would fail later, in the healthy phase. */
         if (node->loses_power) {
             sim_disk_fail_commits(node->node, 0);
-            crash(node, SIM_CRASH_POWER);
+            faults_crash(node, SIM_CRASH_POWER);
         }
         node->restart_at = now_us(cluster);
     }

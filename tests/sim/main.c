@@ -1,6 +1,7 @@
 /* sim: runs simulated clusters, seed after seed, and reports in TAP.
  *
- *   sim [--seed N] [--runs N] [--jobs N] [--seconds N] [--nodes 3|5] [--calm] [--mutant NAME] [--verbose]
+ *   sim [--seed N] [--runs N] [--jobs N] [--seconds N] [--nodes 3|5] [--calm] [--faults NAME,NAME...]
+ *       [--mutant NAME] [--verbose]
  *
  * Without arguments: 200 seeds from 1 ($SIM_SEEDS in the environment: another number). With --seconds no seed begins after that
  * time; $TEST_TIMEOUT, the runner's limit, sets it to three quarters of it. Without --nodes every third run has five
@@ -27,6 +28,7 @@ static struct {
     uint64_t seed, runs, jobs;
     uint64_t seconds; /* 0: no limit */
     uint32_t nodes;   /* 0: by the seed */
+    uint64_t faults;  /* 0: by the seed */
     bool is_calm, is_verbose;
     const char *mutant;
 } options = {.seed = 1, .runs = 200};
@@ -54,7 +56,7 @@ static struct cluster_shape shape_of(uint64_t seed)
 
 static void run_seed(uint64_t seed, struct report *report)
 {
-    struct cluster_options cluster = {.seed = seed, .shape = shape_of(seed), .is_calm = options.is_calm};
+    struct cluster_options cluster = {.seed = seed, .shape = shape_of(seed), .is_calm = options.is_calm, .faults = options.faults};
     cluster_run(&cluster, &report->result);
     if (seed % REPEAT_EVERY == 0) {
         struct cluster_result again;
@@ -186,6 +188,22 @@ static bool is_option(const char *argument, const char *name, char *value, const
     return true;
 }
 
+static uint64_t parse_faults(const char *names)
+{
+    uint64_t faults = 0;
+    while (*names) {
+        size_t length = strcspn(names, ",");
+        int fault = 0;
+        while (fault < FAULT_COUNT &&
+               (strlen(fault_name((enum fault)fault)) != length || strncmp(fault_name((enum fault)fault), names, length) != 0))
+            fault++;
+        if (fault == FAULT_COUNT) return 0;
+        faults |= UINT64_C(1) << fault;
+        names += length + (names[length] == ',');
+    }
+    return faults;
+}
+
 static bool parse(int argc, char **argv)
 {
     const char *seeds = getenv("SIM_SEEDS"), *limit = getenv("TEST_TIMEOUT");
@@ -205,6 +223,8 @@ static bool parse(int argc, char **argv)
             options.seconds = strtoull(value, NULL, 10);
         else if (is_option(argv[i], "--nodes", argv[i + 1], &value))
             options.nodes = (uint32_t)strtoul(value, NULL, 10);
+        else if (is_option(argv[i], "--faults", argv[i + 1], &value) && parse_faults(value) != 0)
+            options.faults = parse_faults(value);
         else if (is_option(argv[i], "--mutant", argv[i + 1], &value))
             options.mutant = value;
         else if (strcmp(argv[i], "--calm") == 0)
@@ -221,7 +241,8 @@ static bool parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     if (!parse(argc, argv)) {
-        fprintf(stderr, "usage: sim [--seed N] [--runs N] [--jobs N] [--seconds N] [--nodes 3|5] [--calm] [--mutant NAME] [--verbose]\n");
+        fprintf(stderr, "usage: sim [--seed N] [--runs N] [--jobs N] [--seconds N] [--nodes 3|5] [--calm] [--faults NAME,NAME...] "
+                        "[--mutant NAME] [--verbose]\n");
         return 2;
     }
 #ifndef SKIFF_MUTANTS

@@ -180,6 +180,27 @@ static void node_post(struct env *base, struct env_message *message)
 
 /* ---- time and the rest of the table -------------------------------------------------------------------------------- */
 
+/* Deadlines further away are not stretched: nobody waits for them, and the product would overflow. */
+#define STRETCH_MAX_US (1000000 * (int64_t)SIM_SECOND)
+
+static int64_t local_us(const struct sim_node *node)
+{
+    int64_t passed_us = node->sim->now_us - node->base_us;
+    return node->local_base_us + passed_us + passed_us * node->drift_us / SIM_SECOND;
+}
+int64_t sim_env_local_us(const struct sim_env *env) { return local_us(env->node); }
+
+/* The first virtual time at which the local clock shows that. */
+static int64_t virtual_us(const struct sim_node *node, int64_t local)
+{
+    int64_t left_us = local - node->local_base_us;
+    if (left_us < STRETCH_MAX_US && node->drift_us != 0) {
+        left_us = left_us * SIM_SECOND / (SIM_SECOND + node->drift_us);
+        while (left_us + left_us * node->drift_us / SIM_SECOND < local - node->local_base_us) left_us++;
+    }
+    return node->base_us + left_us;
+}
+
 static int64_t node_wall_ms(struct env *env)
 {
     const struct sim_node *node = sim_env_of(env)->node;
@@ -194,7 +215,8 @@ static void node_deadline_changed(struct env *base, int64_t at_us)
     if (sim_node_is_dead(env->node)) return;
     /* Never at once: a timer in the past fires in the next turn. */
     int64_t earliest_us = env->node->sim->now_us + 1;
-    env->deadline_at = at_us == INT64_MAX ? INT64_MAX : at_us - env->node->clock_offset_us;
+    env->local_deadline_at = at_us;
+    env->deadline_at = at_us == INT64_MAX ? INT64_MAX : virtual_us(env->node, at_us);
     if (env->deadline_at < earliest_us) env->deadline_at = earliest_us;
     if (env->node->sim->current != env) schedule_turn(env);
 }
@@ -262,7 +284,7 @@ struct env *sim_env_create(struct sim_node *node)
     struct sim_env *env = sim_alloc(sizeof *env);
     env->node = node;
     env->turn.run = run_turn;
-    env->wake_at = env->deadline_at = INT64_MAX;
+    env->wake_at = env->deadline_at = env->local_deadline_at = INT64_MAX;
     init_logger(env);
     env_init(&env->env, &ops, &env->logger, sim_env_local_us(env));
     struct list *lists[] = {&env->inbox, &env->messages, &env->operations, &env->streams, &env->unsent};
@@ -292,7 +314,7 @@ struct sim_node *sim_node_add(struct sim *sim, const char *host, const struct si
     node->timing = sim_prng(sim, purpose);
     (void)snprintf(purpose, sizeof purpose, "disk %u", node->index);
     disk_init(&node->disk, sim_prng(sim, purpose));
-    node->clock_offset_us = prng_range(&node->timing, 0, 1000000 * (int64_t)SIM_SECOND);
+    node->local_base_us = prng_range(&node->timing, 0, 1000000 * (int64_t)SIM_SECOND);
     node->wall_offset_ms = INT64_C(1790000000000) + prng_range(&node->timing, -50, 50);
     sim->nodes[sim->node_count++] = node;
     return node;
@@ -397,6 +419,18 @@ void sim_node_resume(struct sim_node *node)
 }
 
 void sim_node_shift_wall_clock(struct sim_node *node, int64_t delta_ms) { node->wall_offset_ms += delta_ms; }
+
+void sim_node_set_clock_drift(struct sim_node *node, int64_t drift_us)
+{
+    ASSERT(drift_us > -SIM_SECOND / 2 && drift_us < SIM_SECOND / 2);
+    node->local_base_us = local_us(node);
+    node->base_us = node->sim->now_us;
+    node->drift_us = drift_us;
+    LIST_FOR_EACH (&node->envs, link) {
+        struct sim_env *env = CONTAINER_OF(link, struct sim_env, node_link);
+        node_deadline_changed(&env->env, env->local_deadline_at);
+    }
+}
 
 void sim_node_free(struct sim_node *node)
 {

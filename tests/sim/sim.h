@@ -91,6 +91,8 @@ void sim_node_resume(struct sim_node *node);
 size_t sim_node_memory(const struct sim_node *node);
 /* Added to the node's wall clock from now on. */
 void sim_node_shift_wall_clock(struct sim_node *node, int64_t delta_ms);
+/* From now on the node's monotonic clock gains that many microseconds in each second (less than 0: loses). */
+void sim_node_set_clock_drift(struct sim_node *node, int64_t drift_us);
 
 /* ---- network ------------------------------------------------------------------------------------------------------- */
 

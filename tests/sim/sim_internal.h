@@ -71,7 +71,8 @@ struct sim_node {
     bool is_paused;
     bool is_doomed; /* dies when the current callback returns; its calls have no effect any more */
     enum sim_crash doom;
-    int64_t clock_offset_us; /* local monotonic = virtual + this */
+    /* The local monotonic clock showed local_base_us at the virtual time base_us, and gains drift_us in a second since. */
+    int64_t base_us, local_base_us, drift_us;
     int64_t wall_offset_ms;
     struct list envs, listeners, files;
     struct list memory; /* what its process allocated (memory.c) */
@@ -93,6 +94,7 @@ struct sim_env {
     struct logger logger;
     struct sim_event turn;
     int64_t wake_at, deadline_at; /* virtual; the turn runs at the earlier one */
+    int64_t local_deadline_at;    /* what the deadline is by the node's clock */
     bool is_turn_missed;          /* while paused */
     int64_t turns_window_start;
     uint32_t turns_in_window;
@@ -114,7 +116,7 @@ struct sim_operation {
 static inline struct sim_env *sim_env_of(struct env *env) { return CONTAINER_OF(env, struct sim_env, env); }
 const struct env_ops *sim_env_ops(void);
 static inline bool sim_node_is_dead(const struct sim_node *node) { return !node->is_running || node->is_doomed; }
-static inline int64_t sim_env_local_us(const struct sim_env *env) { return env->node->sim->now_us + env->node->clock_offset_us; }
+int64_t sim_env_local_us(const struct sim_env *env);
 /* Puts the item into the next turn. No-op when it is there already. */
 void sim_env_deliver(struct sim_env *env, struct sim_item *item);
 /* `operation` comes zeroed from sim_alloc but for perform and release. */

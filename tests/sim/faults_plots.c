@@ -1,0 +1,92 @@
+/* Plots: chance alone rarely puts these together.
+ *
+ *   vote     power fails at about the time when a vote becomes durable: was it told before?
+ *   amnesia  a minority sleeps; of the majority that goes on without it one disk is lost and the others die while the sleepers wake:
+ *            a lost disk that votes would make them a majority
+ *   depose   a node that clients still reach is cut off from its peers while its disk answers late and out of order: it has a
+ *            tail to cut, and flushes on their way, when it comes back; then its power fails */
+#include "tests/sim/faults_internal.h"
+
+#include "common/assert.h"
+#include "controller/raft/raft.h"
+
+/* ---- a node's appointments ----------------------------------------------------------------------------------------- */
+
+static void cut_power(void *context)
+{
+    struct cluster_node *node = context;
+    if (node->cluster->injects) faults_crash(node, SIM_CRASH_POWER);
+}
+
+void faults_on_event(struct cluster_node *node, const struct raft_status *raft)
+{
+    struct cluster *cluster = node->cluster;
+    bool is_new = raft->vote.id != RAFT_NOBODY && raft->term > node->voted_term;
+    if (!is_new) return;
+    node->voted_term = raft->term;
+    if (!cluster->injects || !cluster->is_enabled[FAULT_VOTE] || raft->vote.id == (int32_t)node->index) return;
+    if (!prng_chance(&cluster->faults, 1, 3)) return;
+    cluster->fault_counts[FAULT_VOTE]++;
+    sim_at(cluster->sim, sim_now_us(cluster->sim) + prng_range(&cluster->faults, 0, 1500), cut_power, node);
+}
+
+/* ---- amnesia ------------------------------------------------------------------------------------------------------- */
+
+static bool is_sleeping(const struct cluster_node *node) { return node->undo_pause_at != 0; }
+
+/* The majority is gone but for one empty disk; the sleepers wake up beside it. */
+static void spring_amnesia(void *context)
+{
+    struct cluster *cluster = context;
+    uint32_t voters = cluster->workload.voter_count, victim = (uint32_t)prng_below(&cluster->faults, voters);
+    for (uint32_t i = 0; i < voters && is_sleeping(&cluster->nodes[victim]); i++) victim = (victim + 1) % voters;
+    if (!cluster->injects || is_sleeping(&cluster->nodes[victim]) || !faults_may_lose_disk(&cluster->nodes[victim])) return;
+    for (uint32_t i = 0; i < voters; i++) {
+        struct cluster_node *node = &cluster->nodes[i];
+        if (is_sleeping(node)) {
+            node->undo_pause_at = sim_now_us(cluster->sim);
+        } else if (i != victim) {
+            faults_crash(node, SIM_CRASH_PROCESS);
+            node->restart_at = faults_later(cluster, 3000, 8000);
+        }
+    }
+    faults_wipe(&cluster->nodes[victim]);
+    cluster->nodes[victim].restart_at = faults_later(cluster, 10, 200);
+}
+
+bool plot_amnesia(struct cluster *cluster)
+{
+    uint32_t voters = cluster->workload.voter_count;
+    if (voters < 3 || cluster->has_lost_disk || cluster->is_plotting_amnesia) return false;
+    for (uint32_t i = 0; i < voters; i++) {
+        if (!sim_node_is_running(cluster->nodes[i].node) || is_sleeping(&cluster->nodes[i])) return false;
+    }
+    cluster->is_plotting_amnesia = true;
+    uint32_t first = (uint32_t)prng_below(&cluster->faults, voters);
+    int64_t until = faults_later(cluster, 300, 2 * cluster->session_timeout_ms);
+    for (uint32_t i = 0; i < (voters - 1) / 2; i++) {
+        struct cluster_node *node = &cluster->nodes[(first + i) % voters];
+        sim_node_pause(node->node);
+        node->undo_pause_at = until + SIM_SECOND;
+    }
+    sim_at(cluster->sim, until, spring_amnesia, cluster);
+    return true;
+}
+
+/* ---- depose -------------------------------------------------------------------------------------------------------- */
+
+bool plot_depose(struct cluster_node *node)
+{
+    struct cluster *cluster = node->cluster;
+    if (!sim_node_is_running(node->node) || cluster->undo_network_at || node->undo_slow_disk_at) return false;
+    faults_isolate(node, true, true, false);
+    cluster->undo_network_at = faults_later(cluster, cluster->session_timeout_ms / 2, 2 * cluster->session_timeout_ms);
+    int64_t healed_us = cluster->undo_network_at - sim_now_us(cluster->sim);
+    node->undo_slow_disk_at = cluster->undo_network_at + 2 * (int64_t)SIM_SECOND;
+    sim_disk_set_commit_latency(node->node, 100, prng_range(&cluster->faults, 20, 500) * SIM_MS);
+    if (prng_chance(&cluster->faults, 3, 4)) {
+        int64_t cut_us = healed_us + prng_range(&cluster->faults, 0, 1500) * SIM_MS;
+        sim_at(cluster->sim, sim_now_us(cluster->sim) + cut_us, cut_power, node);
+    }
+    return true;
+}
