@@ -41,6 +41,7 @@
  *     R9  at most one membership entry is not committed.                                                         (R-CONF)
  *     R10 terms in the log never decrease, and are at most the own term. */
 #include "common/mem.h"
+#include "common/mutant.h"
 #include "controller/raft/raft_state.h"
 
 /* ---- what a step asks for -------------------------------------------------------------------------------------------- */
@@ -309,6 +310,7 @@ static bool is_foreign(const struct raft *raft, const struct raft_message *messa
 
 static bool is_for_another_directory(const struct raft *raft, const struct raft_message *message)
 {
+    if (MUTANT("wiped_voter_votes")) return message->to.id != raft->config.self.id;
     return message->to.id != raft->config.self.id ||
            (!uuid_is_zero(message->to.directory_id) && !uuid_equal(message->to.directory_id, raft->config.self.directory_id));
 }
