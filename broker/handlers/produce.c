@@ -27,6 +27,14 @@ struct produce_call {
 
 /* ---- the answer ---------------------------------------------------------------------------------------------------- */
 
+/* Clients then fail this record with its reason, and the others for the company they are in (KIP-467). */
+static void add_record_error(struct produce_call *p, int32_t index, struct produce_response_partition_responses *to)
+{
+    to->record_errors = arena_alloc(&p->call->arena, sizeof *to->record_errors);
+    to->record_errors_count = 1;
+    *to->record_errors = (struct produce_response_record_errors){.batch_index = index, .batch_index_error_message = to->error_message};
+}
+
 static void fill_answer(struct produce_call *p, const struct produce_partition *from, struct produce_response_partition_responses *to)
 {
     to->error_code = (int16_t)from->error;
@@ -34,6 +42,7 @@ static void fill_answer(struct produce_call *p, const struct produce_partition *
     to->log_append_time_ms = from->append_time_ms;
     to->log_start_offset = from->log_start_offset;
     if (from->error) to->error_message = from->error_message ? slice_str(from->error_message) : error_text(from->error);
+    if (from->error_record >= 0) add_record_error(p, from->error_record, to);
     if (p->call->api_version < HINTS_FROM || (from->error != KAFKA_NOT_LEADER_OR_FOLLOWER && from->error != KAFKA_FENCED_LEADER_EPOCH))
         return;
     to->current_leader = (struct produce_response_current_leader){.leader_id = from->leader_id, .leader_epoch = from->leader_epoch};
@@ -123,6 +132,7 @@ static void take_partition(struct produce_call *p, const struct image_topic *top
     size_t at = p->produce.partition_count++;
     p->produce.partitions[at] = (struct produce_partition){.topic_id = topic->id,
                                                            .partition = from->index,
+                                                           .error_record = -1,
                                                            .records = from->records,
                                                            .base_offset = -1,
                                                            .append_time_ms = -1,

@@ -79,6 +79,7 @@ struct produce_partition {
     /* Out. */
     enum kafka_error error;
     const char *error_message; /* NULL: the text of the error code */
+    int32_t error_record;      /* the position of the record at fault; -1: none, or the batch as a whole */
     int64_t base_offset;       /* -1 with an error */
     int64_t append_time_ms;    /* -1: CreateTime */
     int64_t log_start_offset;

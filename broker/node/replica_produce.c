@@ -90,6 +90,7 @@ static enum kafka_error admit_batch(const struct replica *replica, struct produc
     struct record_batch batch;
     struct record_batch_verdict verdict = check_batch(replica, part->records, part->request->api_version, &batch);
     part->error_message = verdict.message;
+    part->error_record = verdict.error == KAFKA_NONE ? -1 : verdict.record_index;
     part->last_offset_delta = verdict.error == KAFKA_NONE ? batch.last_offset_delta : 0;
     return verdict.error;
 }
@@ -158,6 +159,7 @@ static void begin(struct replica_manager *m, struct replica_produce *request)
         part->replica = NULL;
         part->error = KAFKA_NONE;
         part->error_message = NULL;
+        part->error_record = -1;
         part->base_offset = part->append_time_ms = part->log_start_offset = -1;
         part->leader_id = part->leader_epoch = -1;
         part->producer_id = -1;
