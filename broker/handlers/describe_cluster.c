@@ -90,16 +90,25 @@ static void fill_partition(struct call *call, const struct image_partition *part
     if (partition->last_known_leader != NO_BROKER) out->last_known_elr[out->last_known_elr_count++] = partition->last_known_leader;
 }
 
+static void turn_page(struct page *page, struct slice topic, int32_t partition)
+{
+    struct describe_topic_partitions_response_next_cursor *cursor = arena_alloc(&page->call->arena, sizeof *cursor);
+    *cursor = (struct describe_topic_partitions_response_next_cursor){.topic_name = topic, .partition_index = partition};
+    page->response.next_cursor = cursor;
+}
+
 /* False when the page is full. */
 static bool add_topic(struct page *page, struct slice name, int32_t first_partition)
 {
     struct call *call = page->call;
+    if (page->left == 0) {
+        turn_page(page, name, first_partition);
+        return false;
+    }
     struct describe_topic_partitions_response_topics *out = &page->response.topics[page->response.topics_count++];
     const struct image_topic *topic = image_topic_by_name(call_image(call), name);
-    *out = (struct describe_topic_partitions_response_topics){.name = name,
-                                                              .is_internal = is_internal_topic(name),
-                                                              .topic_authorized_operations =
-                                                                  topic ? ACL_TOPIC_OPERATIONS : OPERATIONS_UNKNOWN};
+    *out = (struct describe_topic_partitions_response_topics){
+        .name = name, .is_internal = is_internal_topic(name), .topic_authorized_operations = ACL_TOPIC_OPERATIONS};
     if (!topic) {
         out->error_code = is_valid_topic_name(name) ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : KAFKA_INVALID_TOPIC_EXCEPTION;
         return true;
@@ -113,9 +122,7 @@ static bool add_topic(struct page *page, struct slice name, int32_t first_partit
         fill_partition(call, &topic->partitions[i], i, &out->partitions[out->partitions_count++]);
     page->left -= end - first_partition;
     if (end == topic->partition_count) return true;
-    struct describe_topic_partitions_response_next_cursor *cursor = arena_alloc(&call->arena, sizeof *cursor);
-    *cursor = (struct describe_topic_partitions_response_next_cursor){.topic_name = name, .partition_index = end};
-    page->response.next_cursor = cursor;
+    turn_page(page, name, end);
     return false;
 }
 
@@ -126,7 +133,8 @@ enum request_progress handle_describe_topic_partitions(struct call *call, const 
     struct page page = {.call = call, .left = request->response_partition_limit};
     size_t count = 0;
     struct slice *names = sorted_names(call, request, &count);
-    if (page.left <= 0 || page.left > PARTITIONS_MAX) page.left = PARTITIONS_MAX;
+    if (page.left < 1) page.left = 1;
+    if (page.left > PARTITIONS_MAX) page.left = PARTITIONS_MAX;
     page.response.topics = arena_calloc(&call->arena, count, sizeof *page.response.topics);
     for (size_t i = 0; i < count; i++) {
         int order = cursor ? slice_compare(names[i], cursor->topic_name) : 1;

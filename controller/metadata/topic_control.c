@@ -339,7 +339,7 @@ static struct refusal grow_one(struct control *control, struct placement *placem
                             .replica_count = now->partitions[0].replica_count};
     *total += growth.count;
     refusal = check_total(control, *total);
-    if (!is_refused(refusal) && topic->assignments) return grow_by_hand(&growth, topic);
+    if (!is_refused(refusal) && topic->assignments_count >= 0) return grow_by_hand(&growth, topic);
     if (!is_refused(refusal)) refusal = assignment_check_automatic(control, growth.replica_count);
     if (!is_refused(refusal)) place(&growth);
     return refusal;

@@ -138,8 +138,8 @@ START_TEST(a_topic_is_described_once_however_often_it_is_named)
 {
     struct fixture *f = fixture_create("");
     ck_assert_int_eq(fixture_create_topic(f, "a", 1), 0);
-    struct metadata_request_topics names[] = {{.name = SLICE_LITERAL("a")}, {.name = SLICE_LITERAL("absent")},
-                                              {.name = SLICE_LITERAL("a")}, {.name = SLICE_LITERAL("absent")}};
+    struct metadata_request_topics names[] = {
+        {.name = SLICE_LITERAL("a")}, {.name = SLICE_LITERAL("absent")}, {.name = SLICE_LITERAL("a")}, {.name = SLICE_LITERAL("absent")}};
     struct metadata_request request = {.topics = names, .topics_count = 4};
     const struct metadata_response *response = fixture_ask(f, API_METADATA, 12, &request);
     ck_assert_int_eq(response->topics_count, 2);
@@ -264,6 +264,25 @@ START_TEST(produce_says_what_is_wrong)
     }
     batch->data[batch->size - 1] ^= 1;
     ck_assert_int_eq(produce(f, 9, "events", 0, 1, buf_slice(batch))->error_code, KAFKA_CORRUPT_MESSAGE);
+    buf_unref(batch);
+    fixture_end(f);
+}
+END_TEST
+
+START_TEST(trap_11_the_record_at_fault_is_named)
+{
+    struct fixture *f =
+        fixture_create("message.max.bytes=1000000\nlog.message.timestamp.after.max.ms=0\nlog.message.timestamp.before.max.ms=0\n");
+    ck_assert_int_eq(fixture_create_topic(f, "events", 1), 0);
+    struct buf *batch = fixture_batch("value");
+    sim_run_for(f->sim, SIM_SECOND); /* its time is past */
+    const struct produce_response_partition_responses *response = produce(f, 9, "events", 0, 1, buf_slice(batch));
+    ck_assert_int_eq(response->error_code, KAFKA_INVALID_TIMESTAMP);
+    ck_assert_int_eq(response->record_errors_count, 1);
+    ck_assert_int_eq(response->record_errors[0].batch_index, 0);
+    ck_assert(!slice_is_null(response->record_errors[0].batch_index_error_message));
+    batch->data[batch->size - 1] ^= 1;
+    ck_assert_int_eq(produce(f, 9, "events", 0, 1, buf_slice(batch))->record_errors_count, 0);
     buf_unref(batch);
     fixture_end(f);
 }
@@ -686,10 +705,11 @@ START_TEST(topic_partitions_come_in_pages)
     ck_assert_int_eq(fixture_create_topic(f, "b", 3), 0);
     ck_assert_int_eq(fixture_create_topic(f, "a", 2), 0);
     struct describe_topic_partitions_request_cursor cursor = {.topic_name = SLICE_LITERAL("a")};
-    struct describe_topic_partitions_request request = {.response_partition_limit = 1};
+    struct describe_topic_partitions_request request = {.response_partition_limit = 0}; /* 1 at least */
     char seen[64] = "", name[2] = "a";
     for (int page = 0; page < 5; page++) {
         const struct describe_topic_partitions_response *response = fixture_ask(f, API_DESCRIBE_TOPIC_PARTITIONS, 0, &request);
+        ck_assert_int_eq(response->topics_count, 1); /* none without partitions on this page */
         for (int32_t t = 0; t < response->topics_count; t++)
             for (int32_t i = 0; i < response->topics[t].partitions_count; i++) {
                 size_t n = strlen(seen);
@@ -768,6 +788,7 @@ int main(void)
     tcase_add_test(tcase, trap_38_topics_are_created_when_asked_for);
     tcase_add_test(tcase, produce_and_fetch_at_every_version);
     tcase_add_test(tcase, produce_says_what_is_wrong);
+    tcase_add_test(tcase, trap_11_the_record_at_fault_is_named);
     tcase_add_test(tcase, trap_8_zstd_is_for_clients_that_know_it);
     tcase_add_test(tcase, trap_9_acks_0_is_not_answered_and_errors_close);
     tcase_add_test(tcase, fetch_waits_for_records_and_tells_unknown_topics_at_once);

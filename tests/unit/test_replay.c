@@ -196,7 +196,8 @@ static void random_topic_change(struct random_run *run)
         ck_assert_int_eq(response.responses[0].error_code, 0);
         meta_commit(meta);
     } else {
-        struct create_partitions_request_topics more = {.name = slice_str(topic->name), .count = topic->partition_count + 2};
+        struct create_partitions_request_topics more = {
+            .name = slice_str(topic->name), .count = topic->partition_count + 2, .assignments_count = -1};
         struct create_partitions_request request = {.topics = &more, .topics_count = 1};
         struct create_partitions_response response = {0};
         topic_create_partitions(&meta->control, &request, &response);

@@ -195,7 +195,7 @@ static int16_t grow(const char *name, int32_t count, int32_t *by_hand)
 {
     struct create_partitions_request_assignments assignment = {by_hand, 2};
     struct create_partitions_request_topics topic = {
-        .name = slice_str(name), .count = count, .assignments = by_hand ? &assignment : NULL, .assignments_count = by_hand != NULL};
+        .name = slice_str(name), .count = count, .assignments = by_hand ? &assignment : NULL, .assignments_count = by_hand ? 1 : -1};
     struct create_partitions_request request = {.topics = &topic, .topics_count = 1};
     struct create_partitions_response response = {0};
     topic_create_partitions(&meta.control, &request, &response);
@@ -213,6 +213,11 @@ START_TEST(topics_grow)
     ck_assert_int_eq(grow("nope", 5, NULL), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
     ck_assert_int_eq(grow("t", 5, NULL), KAFKA_NONE);
     ck_assert_int_eq(grow("t", 7, by_hand), KAFKA_INVALID_REPLICA_ASSIGNMENT);
+    struct create_partitions_request_topics none_assigned = {.name = SLICE_LITERAL("t"), .count = 7};
+    struct create_partitions_request request = {.topics = &none_assigned, .topics_count = 1};
+    struct create_partitions_response response = {0};
+    topic_create_partitions(&meta.control, &request, &response);
+    ck_assert_int_eq(response.results[0].error_code, KAFKA_INVALID_REPLICA_ASSIGNMENT);
     ck_assert_int_eq(grow("t", 6, by_hand), KAFKA_NONE);
     ck_assert_int_eq(image_topic_by_name(&meta.image, SLICE_LITERAL("t"))->partition_count, 6);
     ck_assert_int_eq(meta_partition(&meta, "t", 5)->leader, 2);
