@@ -22,7 +22,7 @@ home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 dir=${SKIFF_CLUSTER_DIR:-$home/build/local-cluster}
 server=${SKIFF_SERVER:-$home/build/release/skiff}
 probe=${SKIFF_PROBE:-$home/build/release/probe}
-nodes=3 port=9092 wait=0 timeout=60 json=0 follow=0 node=
+nodes=3 port=9092 wait=0 timeout=60 json=0 follow=0 command= node=
 settings=()
 
 die() { echo "local-cluster: $*" >&2; exit 1; }
@@ -30,28 +30,41 @@ usage() { sed -n '4,13p' "${BASH_SOURCE[0]}" | sed 's/^# \{0,3\}//' >&2; exit 2;
 is_number() { [[ $1 =~ ^[0-9]+$ ]]; }
 
 parse_arguments() {
-  (($#)) || usage
-  command=$1
-  shift
   while (($#)); do
     case $1 in
-      --nodes) nodes=${2:?}; shift ;;
-      --dir) dir=${2:?}; shift ;;
-      --port) port=${2:?}; shift ;;
-      --set) settings+=("${2:?}"); shift ;;
-      --server) server=${2:?}; shift ;;
-      --timeout) timeout=${2:?}; shift ;;
+      --nodes | --dir | --port | --set | --server | --timeout)
+        [[ -n ${2-} ]] || die "$1 needs a value"
+        case $1 in
+          --nodes) nodes=$2 ;;
+          --dir) dir=$2 ;;
+          --port) port=$2 ;;
+          --set) settings+=("$2") ;;
+          --server) server=$2 ;;
+          --timeout) timeout=$2 ;;
+        esac
+        shift
+        ;;
       --wait) wait=1 ;;
       --json) json=1 ;;
       -f) follow=1 ;;
-      [0-9]*) node=$1 ;;
+      [0-9]*) [[ -z $node ]] || usage; node=$1 ;;
+      [a-z]*) [[ -z $command ]] || usage; command=$1 ;;
       *) usage ;;
     esac
     shift
   done
+  [[ -n $command ]] || usage
+  check_arguments
+}
+
+check_arguments() {
+  local setting
   is_number "$nodes" && ((nodes >= 1 && nodes <= 99)) || die "--nodes $nodes: give a number from 1 to 99"
   is_number "$port" && ((port + 100 + nodes <= 65536)) || die "--port $port: give 0 (any) or a port up to $((65436 - nodes))"
+  is_number "$timeout" || die "--timeout $timeout: give seconds"
   [[ -z $node ]] || is_number "$node" || die "$node is not a node number"
+  [[ -z $node || $command =~ ^(stop|kill|restart|pause|resume|logs)$ ]] || die "$command takes no node; how many there are says --nodes"
+  for setting in ${settings[@]+"${settings[@]}"}; do [[ $setting == ?*=* ]] || die "--set $setting: give key=value"; done
   [[ $dir == /* ]] || dir=$PWD/$dir
   [[ $server == */* && $server != /* ]] && server=$PWD/$server
   return 0
@@ -113,13 +126,17 @@ is_alive() {
   [[ $(state_of "$1") == [^ZX] ]] || ((${#threads[@]} > 1))
 }
 
-# The pid of a node that runs, or nothing. The command line names its config, so a pid that the system gave to another
-# process meanwhile does not count; until exec it is still this script's, and a process that is just ending has none.
+# Whether a process is the node: its last argument is the node's config. A process that is just ending has none.
+is_node() { # PID NODE
+  local line
+  line=$(tr '\0' ' ' <"/proc/$1/cmdline") 2>/dev/null || return 1
+  [[ -z $line || $line == *" $dir/$2/server.properties " ]]
+}
+
+# The pid of a node that runs, or nothing: a pid that the system gave to another process meanwhile does not count.
 pid_of() { # NODE
-  local pid line
-  pid=$(cat "$dir/$1/pid" 2>/dev/null) && [[ -n $pid ]] && is_alive "$pid" || return 0
-  line=$(cat "/proc/$pid/cmdline" 2>/dev/null | tr '\0' ' ') || return 0
-  [[ -z $line || $line == *"$dir/$1/server.properties"* || $line == *local-cluster* ]] && echo "$pid"
+  local pid
+  pid=$(cat "$dir/$1/pid" 2>/dev/null) && is_number "$pid" && is_alive "$pid" && is_node "$pid" "$1" && echo "$pid"
   return 0
 }
 
@@ -139,6 +156,8 @@ launch() { # NODE
     exec setsid "$server" server --config "$dir/$1/server.properties" </dev/null >>"$dir/$1/log" 2>&1
   ) &
   echo $! >"$dir/$1/pid"
+  # Until exec it is still this script.
+  while is_alive $! && ! is_node $! "$1"; do sleep 0.001; done
 }
 
 await_exit() { # PID SECONDS
@@ -165,11 +184,11 @@ end_nodes() { # NODE...: all at the same time
   wait
 }
 
-# Clients can produce when every node that runs knows every other and a controller.
-await_ready() {
-  local i pid running=() addresses=() deadline=$((SECONDS + timeout))
+# Clients can produce when every node that runs, or was started just now, knows every other and a controller.
+await_ready() { # STARTED...
+  local i running=() addresses=() deadline=$((SECONDS + timeout))
   for ((i = 0; i < nodes; i++)); do
-    [[ -n $(pid_of "$i") ]] && running+=("$i") && addresses+=("$(client_address "$i")")
+    [[ " $* " == *" $i "* || -n $(pid_of "$i") ]] && running+=("$i") && addresses+=("$(client_address "$i")")
   done
   until "$probe" ready "${#running[@]}" "${addresses[@]}" >/dev/null 2>&1; do
     for i in "${running[@]}"; do
@@ -196,7 +215,7 @@ command_start() {
   local i
   command_configure
   for ((i = 0; i < nodes; i++)); do launch "$i"; done
-  ((!wait)) || await_ready
+  ((!wait)) || await_ready $(seq 0 $((nodes - 1)))
 }
 
 command_stop() {
@@ -218,7 +237,7 @@ command_restart() {
   need_node
   end_node "$node"
   launch "$node"
-  ((!wait)) || await_ready
+  ((!wait)) || await_ready "$node"
 }
 
 command_signal() { # SIGNAL
@@ -229,6 +248,8 @@ command_signal() { # SIGNAL
   [[ -n $pid ]] || die "node $node does not run"
   kill "-$1" "$pid"
 }
+
+json_text() { local text=${1//\\/\\\\}; echo "${text//\"/\\\"}"; }
 
 # "leader", "follower" (of the controllers), "paused", "down", or "unknown" when the node gives no answer.
 role_of() { # NODE PID
@@ -247,7 +268,7 @@ command_status() {
     pid=$(pid_of "$i") role=$(role_of "$i" "$(pid_of "$i")")
     if ((json)); then
       printf '  {"id": %d, "pid": %s, "client": "%s", "controller": "%s", "role": "%s", "log_dirs": ["%s"]}%s\n' \
-        "$i" "${pid:-null}" "$(client_address "$i")" "$(controller_address "$i")" "$role" "$dir/$i/data" \
+        "$i" "${pid:-null}" "$(client_address "$i")" "$(controller_address "$i")" "$role" "$(json_text "$dir/$i/data")" \
         "$( ((i + 1 < nodes)) && echo ,)"
     else
       printf 'node %d  %-8s  pid %-7s  clients %s  controllers %s  %s\n' \

@@ -35,8 +35,28 @@ same "a stopped node" down "$(field 2 role)"
 matches "logs" '.' "$(cluster logs 0)"
 matches "no such node" 'there is no node 5' "$(cluster kill 5 2>&1)"
 matches "no node given" 'needs the number' "$(cluster kill 2>&1)"
+matches "a node too many" 'takes no node' "$(cluster start 3 2>&1)"
+matches "an option without its value" '--nodes needs a value' "$("$root/deploy/local-cluster.sh" start --nodes 2>&1)"
+matches "a setting without a value" 'give key=value' "$(cluster start --set nonsense 2>&1)"
 matches "a wrong port" 'give 0 .* or a port' "$(cluster start --port 99999 2>&1)"
 must "stop" cluster stop
 same "all are down" 3 "$(cluster status | grep -c ' down ')"
+
+# What stands in a pid file may be another process by now.
+sleep 60 &
+bystander=$! background+=($!)
+echo "$bystander" >"$work/cluster/1/pid"
+same "a stale pid file: the node is down" "null down" "$(field 1 pid) $(field 1 role)"
+matches "and cannot be killed" 'does not run' "$(cluster kill 1 2>&1)"
+must "stop leaves the other process alone" cluster stop
+check "which lives" kill -0 "$bystander"
+(exec -a "$work/cluster/1/server.properties local-cluster" sleep 60) &
+echo $! >"$work/cluster/1/pid"
+background+=($!)
+same "also one that looks alike" "null down" "$(field 1 pid) $(field 1 role)"
+
 must "clean" cluster clean
 check "nothing is left" test ! -e "$work/cluster"
+said=$(cluster --wait start --nodes 1 --port 0 --set num.partitions=many 2>&1)
+matches "--wait tells at once why a node cannot start" 'num\.partitions.*node 0 ended' "${said//$'\n'/ }"
+must "clean again" cluster clean
