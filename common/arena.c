@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #define CHUNK_MIN 1024u
-#define CHUNK_MAX (64u * 1024u)
+#define CHUNK_MAX 65536u
 #define ALIGNMENT 16u
 
 struct arena_chunk {

@@ -5,7 +5,7 @@
 
 void assert_failed(const char *expression, const char *file, int line, const char *function)
 {
-    fprintf(stderr, "skiff: assertion failed: %s, %s:%d in %s()\n", expression, file, line, function);
-    fflush(stderr);
+    (void)fprintf(stderr, "skiff: assertion failed: %s, %s:%d in %s()\n", expression, file, line, function);
+    (void)fflush(stderr);
     abort();
 }

@@ -3,7 +3,7 @@
 #include "common/assert.h"
 
 static const char *const texts[ERR_COUNT] = {
-#define ERR(name, text) [ERR_##name] = text,
+#define ERR(name, text) [ERR_##name] = (text),
 #include "common/err.def"
 #undef ERR
 };

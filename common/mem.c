@@ -13,7 +13,7 @@
 
 static NORETURN void out_of_memory(size_t size)
 {
-    fprintf(stderr, "skiff: out of memory: cannot allocate %zu bytes\n", size);
+    (void)fprintf(stderr, "skiff: out of memory: cannot allocate %zu bytes\n", size);
     abort();
 }
 

@@ -31,7 +31,7 @@ static inline bool slice_equal_str(struct slice a, const char *text) { return sl
 static inline int slice_compare(struct slice a, struct slice b)
 {
     size_t n = a.n < b.n ? a.n : b.n;
-    int c = n ? memcmp(a.p, b.p, n) : 0;
+    int c = n && a.p && b.p ? memcmp(a.p, b.p, n) : 0;
     return c ? c : (a.n > b.n) - (a.n < b.n);
 }
 

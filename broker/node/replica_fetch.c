@@ -69,16 +69,16 @@ static struct replica *begin_result(struct replica_fetch *request, const struct 
         .last_stable_offset = -1,
         .log_start_offset = -1,
     };
-    result->error =
+    enum kafka_error error =
         replica ? check_access(request, replica, position) : replica_absent_error(m, position->target.topic_id, position->target.partition);
-    ASSERT(replica || result->error != KAFKA_NONE);
-    bool is_diverging = result->error == KAFKA_NONE && find_divergence(replica, position, result);
-    if (result->error == KAFKA_NONE && !is_diverging && position->offset > replica->partition.log_end)
-        result->error = KAFKA_OFFSET_OUT_OF_RANGE;
+    ASSERT(replica || (error != KAFKA_NONE && error != KAFKA_OFFSET_OUT_OF_RANGE));
+    bool is_diverging = error == KAFKA_NONE && find_divergence(replica, position, result);
+    if (error == KAFKA_NONE && !is_diverging && position->offset > replica->partition.log_end) error = KAFKA_OFFSET_OUT_OF_RANGE;
+    result->error = error;
     replica_leader_hint(m, result->topic_id, result->partition, result->error, &result->leader_id, &result->leader_epoch);
     /* A follower that fell behind starts over from here. */
-    if (result->error == KAFKA_OFFSET_OUT_OF_RANGE) result->log_start_offset = replica->partition.log_start;
-    if (result->error != KAFKA_NONE) return NULL;
+    if (error == KAFKA_OFFSET_OUT_OF_RANGE) result->log_start_offset = replica->partition.log_start;
+    if (error != KAFKA_NONE) return NULL;
     result->high_watermark = replica->partition.high_watermark;
     result->last_stable_offset = replica_visible_end(replica, true);
     result->log_start_offset = replica->partition.log_start;

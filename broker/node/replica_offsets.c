@@ -1,5 +1,6 @@
 /* ListOffsets and OffsetForLeaderEpoch. See replica_manager.h. */
 #include "broker/node/replica_internal.h"
+#include "common/assert.h"
 #include "common/mem.h"
 
 static void finish(struct replica_list_offset *request, enum kafka_error error)
@@ -106,6 +107,7 @@ static void search(struct replica_list_offset *request)
         finish(request, error);
         return;
     }
+    ASSERT(replica != NULL);
     switch (request->timestamp) {
     case LIST_OFFSETS_LATEST: found(request, replica, search_limit(request, replica)); return;
     case LIST_OFFSETS_EARLIEST:
@@ -139,7 +141,9 @@ struct replica_epoch_end replica_manager_epoch_end(struct replica_manager *m, st
     struct replica_epoch_end end = {.leader_epoch = -1, .end_offset = -1};
     const struct replica *replica = replica_find(m, topic_id, partition);
     end.error = replica ? partition_check_leader(&replica->partition, current_leader_epoch) : replica_absent_error(m, topic_id, partition);
-    if (end.error != KAFKA_NONE || leader_epoch < 0 || leader_epoch > replica->partition.leader_epoch) return end;
+    if (end.error != KAFKA_NONE) return end;
+    ASSERT(replica != NULL);
+    if (leader_epoch < 0 || leader_epoch > replica->partition.leader_epoch) return end;
     if (leader_epoch == replica->partition.leader_epoch) {
         end.leader_epoch = leader_epoch;
         end.end_offset = replica->partition.log_end;

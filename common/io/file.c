@@ -118,7 +118,7 @@ enum err io_file_pwritev(struct env *env, struct env_file *file, const struct sl
             if (err != ERR_OK) return err;
         }
         position += (int64_t)written;
-        for (written += skip, skip = 0; count > 0 && written >= slices->n; slices++, count--) written -= slices->n;
+        for (written += skip; count > 0 && written >= slices->n; slices++, count--) written -= slices->n;
         skip = count > 0 ? written : 0;
     }
     return ERR_OK;
