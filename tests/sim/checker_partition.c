@@ -159,6 +159,15 @@ static void check_leader(struct checker *checker, uint32_t partition, const stru
         check_members(checker, partition, committed_state(checker, partition), now);
 }
 
+/* A wiped node owes again once its new life has begun, which its registration does, and no set counts on the old one. Before, a set may
+ * still come to count on what the old one had fetched. */
+static bool still_owes_nothing(const struct checker *checker, uint32_t partition, const struct checker_replica *before)
+{
+    if (!before->owes_nothing) return false;
+    const struct image_partition *state = committed_state(checker, partition);
+    return !state || is_counted_on(state, checker->current_node);
+}
+
 static void look_at_replica(struct checker *checker, uint32_t partition, const struct replica_info *info)
 {
     struct checker_partition *p = &checker->partitions[partition];
@@ -173,7 +182,7 @@ static void look_at_replica(struct checker *checker, uint32_t partition, const s
     /* After a restart a node calls less durable than is: what was durable once stays so until it is cut. */
     *replica = (struct checker_replica){.is_seen = true,
                                         .is_known = true,
-                                        .owes_nothing = before.owes_nothing,
+                                        .owes_nothing = still_owes_nothing(checker, partition, &before),
                                         .role = info->role,
                                         .leader_epoch = info->leader_epoch,
                                         .log_end = info->log_end,
@@ -205,15 +214,6 @@ void checker_look_at_replicas(struct checker *checker) { replica_manager_each(ch
 
 /* ---- committed metadata -------------------------------------------------------------------------------------------- */
 
-/* A wiped node is clean again once no set counts on it. */
-static void forgive_wiped(struct checker *checker, uint32_t partition, const struct image_partition *state)
-{
-    for (uint32_t node = 0; node < checker->node_count; node++) {
-        struct checker_replica *replica = &checker->partitions[partition].replicas[node];
-        if (replica->owes_nothing && !is_counted_on(state, node)) replica->owes_nothing = false;
-    }
-}
-
 void checker_look_at_truth(struct checker *checker)
 {
     for (uint32_t partition = 0; partition < checker->workload->partition_count; partition++) {
@@ -228,7 +228,6 @@ void checker_look_at_truth(struct checker *checker)
         p->leader_epoch = state->leader_epoch;
         p->partition_epoch = state->partition_epoch;
         trace_state(checker, partition, state);
-        forgive_wiped(checker, partition, state);
         check_candidates(checker, partition, state);
     }
 }
