@@ -308,6 +308,7 @@ static struct controller_node_config *controller_config(struct process *process,
         .raft = {.node_id = config_node_id(config),
                  .directory = process->controller_directory,
                  .voter_count = (uint32_t)process->listeners.voter_count,
+                 .expected_cluster_id = process->is_broker ? broker_cluster_id(io_env(process->main_io), config) : (struct uuid){{0}},
                  .election_timeout_ms = config_is_set(config, CONFIG_CONTROLLER_QUORUM_ELECTION_TIMEOUT_MS)
                                             ? config_number(config, CONFIG_CONTROLLER_QUORUM_ELECTION_TIMEOUT_MS)
                                             : 0,

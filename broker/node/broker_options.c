@@ -1,5 +1,6 @@
 #include "broker/node/broker_options.h"
 
+#include "broker/node/log_dir.h"
 #include "common/mem.h"
 #include "common/str.h"
 
@@ -22,6 +23,16 @@ void log_dir_names_deinit(struct log_dir_names *dirs)
 {
     for (size_t i = 0; i < dirs->count; i++) mem_free(dirs->names[i]);
     dirs->count = 0;
+}
+
+struct uuid broker_cluster_id(struct env *env, const struct config *config)
+{
+    struct log_dir_names dirs;
+    struct uuid cluster_id = {{0}};
+    log_dir_names_init(&dirs, config);
+    for (size_t i = 0; i < dirs.count && uuid_is_zero(cluster_id); i++) cluster_id = log_dir_cluster_id(env, dirs.names[i]);
+    log_dir_names_deinit(&dirs);
+    return cluster_id;
 }
 
 struct server_limits broker_server_limits(const struct config *config)

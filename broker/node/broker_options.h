@@ -16,6 +16,8 @@ struct log_dir_names {
 void log_dir_names_init(struct log_dir_names *dirs, const struct config *config);
 void log_dir_names_deinit(struct log_dir_names *dirs);
 
+/* The cluster that the records in the log directories belong to; zero: there are none, or they will not be used. */
+struct uuid broker_cluster_id(struct env *env, const struct config *config);
 struct server_limits broker_server_limits(const struct config *config);
 struct replica_manager_options broker_replica_options(const struct config *config, const struct listeners *listeners,
                                                       uint32_t open_files_max);

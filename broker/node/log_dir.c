@@ -38,6 +38,18 @@ static enum err begin_identity(struct log_dir *dir, int32_t node_id)
     return ERR_OK;
 }
 
+struct uuid log_dir_cluster_id(struct env *env, const char *path)
+{
+    struct log_dir_meta meta;
+    struct uuid cluster_id = {{0}};
+    struct buf *text = NULL;
+    if (file_read_wait(env, path, CHECKPOINT_META, META_BYTES_MAX, &text) != ERR_OK) return cluster_id;
+    if (!log_dir_meta_parse(&meta, buf_slice(text)) || !uuid_parse(slice_str(meta.cluster_id), &cluster_id))
+        cluster_id = (struct uuid){{0}};
+    buf_unref(text);
+    return cluster_id;
+}
+
 /* meta.properties: ours, fresh, or somebody else's. */
 static enum err read_identity(struct log_dir *dir, int32_t node_id, char *reason, size_t reason_size)
 {

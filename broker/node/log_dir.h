@@ -53,6 +53,8 @@ struct log_dir {
 
 /* Creates, locks and reads the directory, waiting; a fresh one gets its id here. On an error *reason says what
  * and what to do. Removes the mark of a clean shutdown (and remembers it). */
+/* The cluster that its meta.properties names; zero: none yet, or what it says is not to be read: log_dir_open() will tell. */
+struct uuid log_dir_cluster_id(struct env *env, const char *path);
 NODISCARD enum err log_dir_open(struct env *env, const char *path, int32_t node_id, struct log_dir **out, char *reason, size_t reason_size);
 void log_dir_destroy(struct log_dir *dir);
 /* Something is on its way to its disk. */

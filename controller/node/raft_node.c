@@ -404,12 +404,13 @@ static void check_cluster(struct raft_node *node, const struct raft_message *ans
 {
     char theirs[UUID_TEXT_SIZE], ours[UUID_TEXT_SIZE];
     struct uuid own = raft_cluster_id(node->raft);
+    if (uuid_is_zero(own)) own = node->config.expected_cluster_id;
     if (node->has_told_stranger || uuid_is_zero(own) || uuid_is_zero(answer->cluster_id) || uuid_equal(own, answer->cluster_id)) return;
     node->has_told_stranger = true;
     uuid_text(answer->cluster_id, theirs);
     uuid_text(own, ours);
     log_line(env_logger(node->env), LOG_ERROR, "raft",
-             "controller %d belongs to cluster %s, this node's metadata to cluster %s: check controller.quorum.voters and the log "
+             "controller %d belongs to cluster %s, this node's data to cluster %s: check controller.quorum.voters and the log "
              "directories",
              answer->from.id, theirs, ours);
     if (!is_listed(&node->config) && !node->has_found_leader)
@@ -511,6 +512,7 @@ static void make_raft_config(const struct raft_node *node, struct raft_config *c
 {
     *config = (struct raft_config){
         .self = {node->config.node_id, node->identity.directory_id},
+        .expected_cluster_id = node->config.expected_cluster_id,
         .proposed_cluster_id = node->identity.proposed_cluster_id,
         .heartbeat_us = node->config.heartbeat_ms * 1000,
         .election_timeout_us = node->config.election_timeout_ms * 1000,

@@ -23,6 +23,7 @@ struct raft_node_config {
     const char *directory; /* of the metadata log; created when missing; copied */
     uint32_t voter_count;  /* controller.quorum.voters */
     struct raft_node_voter voters[VOTERS_MAX];
+    struct uuid expected_cluster_id; /* that the records of this node belong to, or zero: an empty directory joins no other */
     struct uuid proposed_cluster_id; /* from `storage format`, or zero: drawn */
     int64_t heartbeat_ms;            /* 0: the default of each */
     int64_t election_timeout_ms;

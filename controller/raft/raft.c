@@ -304,8 +304,8 @@ void raft_become_leader(struct raft *raft)
 
 static bool is_foreign(const struct raft *raft, const struct raft_message *message)
 {
-    return !uuid_is_zero(message->cluster_id) && !uuid_is_zero(raft->hard.cluster_id) &&
-           !uuid_equal(message->cluster_id, raft->hard.cluster_id);
+    struct uuid own = uuid_is_zero(raft->hard.cluster_id) ? raft->config.expected_cluster_id : raft->hard.cluster_id;
+    return !uuid_is_zero(message->cluster_id) && !uuid_is_zero(own) && !uuid_equal(message->cluster_id, own);
 }
 
 static bool is_for_another_directory(const struct raft *raft, const struct raft_message *message)
@@ -330,7 +330,7 @@ static void receive_probe_answer(struct raft *raft, const struct raft_message *m
 
 static void receive_probe(struct raft *raft, const struct raft_message *message)
 {
-    if (raft->role == RAFT_UNBORN)
+    if (raft->role == RAFT_UNBORN && !is_foreign(raft, message))
         raft_birth_hear(raft, message);
     else if (message->type == RAFT_PROBE_ANSWER)
         receive_probe_answer(raft, message);

@@ -86,6 +86,7 @@ struct raft_config {
     struct raft_member self;
     uint32_t listed_count; /* controller.quorum.voters, sorted; `self` need not be among them: then it is a learner for ever */
     int32_t listed[VOTERS_MAX];
+    struct uuid expected_cluster_id; /* zero: an empty directory may join any */
     struct uuid proposed_cluster_id; /* used if this node has the lowest id among the founders */
     int64_t heartbeat_us;            /* between two heartbeats of a leader */
     int64_t election_timeout_us;     /* controller.quorum.election.timeout.ms: the longest round of votes */

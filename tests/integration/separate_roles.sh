@@ -71,3 +71,8 @@ status=0
 timeout 20 "$skiff" server --config "$work/cluster/1/server.properties" >"$work/refused" 2>&1 </dev/null || status=$?
 same "a broker does not join another cluster" 1 "$status"
 matches "it says why" 'belong to another cluster' "$(cat "$work/refused")"
+rm -rf "$work/cluster/1/data/controller"
+status=0
+timeout 20 "$skiff" server --config "$work/cluster/1/server.properties" >"$work/refused" 2>&1 </dev/null || status=$?
+same "nor one that has lost its metadata, but no records" 1 "$status"
+matches "it says why again" 'belong to another cluster' "$(cat "$work/refused")"

@@ -110,6 +110,7 @@ static void start_controller(struct process *process)
         .raft = {.node_id = (int32_t)node->index,
                  .directory = DATA "/controller",
                  .voter_count = (uint32_t)listeners->voter_count,
+                 .expected_cluster_id = broker_cluster_id(node->controller_env, config),
                  .snapshot_log_bytes = node->cluster->snapshot_log_bytes},
         .listener_name = cluster_is_voter(node) ? "CONTROLLER" : NULL,
         .host = sim_node_host(node->node),

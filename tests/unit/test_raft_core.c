@@ -475,6 +475,27 @@ START_TEST(a_learner_takes_over_terms_of_leaders_only)
 }
 END_TEST
 
+START_TEST(an_empty_directory_joins_the_expected_cluster_only)
+{
+    struct raft_config config = config_of(0, 3);
+    struct raft_recovered recovered = {.hard_state.vote = RAFT_NO_MEMBER, .first_index = 1};
+    struct fixture f = {.now_us = 1, .random = 1};
+    config.expected_cluster_id = cluster;
+    f.raft = raft_create(&config, &recovered, 1, 1);
+    struct raft_message answer = {.type = RAFT_PROBE_ANSWER,
+                                  .from = member(1, 11),
+                                  .cluster_id = {{43}},
+                                  .term = 1,
+                                  .probe = {.is_born = true, .leader = member(1, 11), .voters = {1, {member(1, 11)}}}};
+    receive(&f, answer);
+    ck_assert_int_eq(f.raft->role, RAFT_UNBORN);
+    answer.cluster_id = cluster;
+    receive(&f, answer);
+    ck_assert_int_eq(f.raft->role, RAFT_LEARNER);
+    raft_destroy(f.raft);
+}
+END_TEST
+
 START_TEST(birth_waits_for_everybody_listed)
 {
     struct raft_config config = config_of(0, 3);
@@ -549,6 +570,7 @@ int main(void)
     tcase_add_test(tcase, a_learner_votes_when_it_is_asked_as_what_it_is);
     tcase_add_test(tcase, a_voter_that_the_leader_does_not_count_follows_as_a_learner);
     tcase_add_test(tcase, a_learner_without_a_leader_looks_for_one_soon);
+    tcase_add_test(tcase, an_empty_directory_joins_the_expected_cluster_only);
     tcase_add_test(tcase, a_learner_takes_over_terms_of_leaders_only);
     tcase_add_test(tcase, birth_waits_for_everybody_listed);
     tcase_add_test(tcase, a_leader_proposes_batches_and_hands_over);
