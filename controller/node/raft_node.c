@@ -27,6 +27,7 @@
 #define MESSAGE_BYTES_MAX   (1 << 20) /* a few ms of a slow network; entries beyond travel in the next */
 #define TRAILING_ENTRIES    1000      /* a follower that was away for a moment needs no snapshot */
 #define UNCOMMITTED_MAX     10000     /* entries: beyond that the majority is not keeping up, and the proposer must wait */
+#define ORPHAN_US           30000000  /* long enough for the others of a cluster to start */
 #define SNAPSHOT_FACTOR     2         /* the log may grow to this many snapshots before the next one */
 
 /* A message that waits for a write. */
@@ -74,7 +75,9 @@ struct raft_node {
     struct raft_node_leader told_leader;
     bool has_told_cluster;
     bool has_told_stranger; /* ... that a controller belongs to another cluster */
+    bool has_told_orphan;   /* ... that a controller waits for disks that are gone */
     bool has_found_leader;  /* since the start */
+    int64_t started_us;
     bool is_started;
     bool is_applying;
     bool must_load;    /* an installed snapshot, before anything else is applied */
@@ -417,6 +420,24 @@ static void check_cluster(struct raft_node *node, const struct raft_message *ans
         fail(node, ERR_INVALID, "the controllers in controller.quorum.voters belong to another cluster");
 }
 
+/* An empty node, and a controller in a cluster that counts another directory in its place and cannot elect anybody. If it is so for good, a
+ * majority of that cluster's disks is lost, and nobody here can tell whether something was committed on them (docs/RAFT.md). */
+static void check_orphan(struct raft_node *node, const struct raft_message *answer)
+{
+    struct raft_status status;
+    bool is_leaderless = answer->type == RAFT_PROBE_ANSWER && answer->probe.is_born && answer->probe.leader.id == RAFT_NOBODY;
+    if (!is_leaderless || node->has_told_orphan || env_now_us(node->env) - node->started_us < ORPHAN_US) return;
+    raft_status(node->raft, &status);
+    if (status.role != RAFT_UNBORN) return;
+    char cluster_id[UUID_TEXT_SIZE];
+    uuid_text(answer->cluster_id, cluster_id);
+    node->has_told_orphan = true;
+    log_line(env_logger(node->env), LOG_ERROR, "raft",
+             "controller %d is in cluster %s, which has no leader and counts another directory in this node's place: start its other "
+             "controllers, with their directories; if those are lost for good, empty the metadata directory of controller %d too",
+             answer->from.id, cluster_id, answer->from.id);
+}
+
 /* False: not a message that we understand. */
 static bool receive(struct raft_node *node, struct slice body, uint64_t token, int16_t api_key)
 {
@@ -430,6 +451,7 @@ static bool receive(struct raft_node *node, struct slice body, uint64_t token, i
     /* Answers to FOLLOW are APPEND and SNAPSHOT; nothing else may come as an answer that is none. */
     if (is_sound && !token && is_request) is_sound = message.type == RAFT_APPEND || message.type == RAFT_SNAPSHOT;
     if (is_sound && !token) check_cluster(node, &message);
+    if (is_sound && !token) check_orphan(node, &message);
     if (is_sound) {
         message.request = token;
         struct raft_event event = make_event(node, RAFT_RECEIVE);
@@ -622,6 +644,7 @@ void raft_node_start(struct raft_node *node)
 {
     ASSERT(!node->is_started);
     node->is_started = true;
+    node->started_us = env_now_us(node->env);
     struct raft_event event = make_event(node, RAFT_TICK);
     process(node, &event);
 }

@@ -18,9 +18,9 @@
  *                                                                  LEADER ------------------------------+
  *
  *     transition                    function                      caused by
- *     -> UNBORN                     raft_become_unborn            start with an empty directory
+ *     -> UNBORN                     raft_become_unborn            start with an empty directory, or no more than a promise in it
  *     UNBORN -> LEARNER             raft_become_learner           raft_birth.c: a PROBE_ANSWER of a cluster
- *     UNBORN -> FOLLOWER            raft_become_follower          raft_birth.c: unanimity, or named among the voters
+ *     UNBORN -> FOLLOWER            raft_become_follower          raft_birth.c: all have promised, or named among the voters
  *     any but UNBORN -> FOLLOWER    raft_become_follower          a higher term; a leader's message; a lost round; resignation
  *     FOLLOWER <-> LEARNER          raft_become_follower          raft_follower.c: the membership changed
  *     FOLLOWER -> PRE_CANDIDATE     raft_become_pre_candidate     raft_election.c: deadline
@@ -126,7 +126,7 @@ struct raft_message raft_message_make(const struct raft *raft, enum raft_message
         .type = type,
         .from = raft->config.self,
         .to = to,
-        .cluster_id = raft->hard.cluster_id,
+        .cluster_id = raft_cluster_id(raft),
         .term = raft->hard.term,
     };
 }
@@ -171,8 +171,7 @@ void raft_send_probe_answer(struct raft *raft, struct raft_member to, uint64_t r
     answer.probe.is_born = raft->role != RAFT_UNBORN;
     const struct raft_membership *membership = raft_membership_now(raft);
     if (!answer.probe.is_born) {
-        answer.probe.voters.count = raft->config.listed_count;
-        for (uint32_t i = 0; i < raft->config.listed_count; i++) answer.probe.voters.voters[i].id = raft->config.listed[i];
+        raft_birth_describe(raft, &answer.probe.voters);
     } else {
         /* Of a joint one the old set: who was there from the beginning may be needed to commit the new one. With an empty log it
          * cannot be elected by a majority of the old set, which has the first entry. */
@@ -228,7 +227,7 @@ static void change_role(struct raft *raft, enum raft_role role)
 
 void raft_become_unborn(struct raft *raft)
 {
-    ASSERT(uuid_is_zero(raft->hard.cluster_id));
+    ASSERT(raft->hard.term == 0);
     ASSERT(raft_log_last_index(&raft->log) == 0);
     change_role(raft, RAFT_UNBORN);
     raft_birth_begin(raft);
@@ -304,7 +303,8 @@ void raft_become_leader(struct raft *raft)
 
 static bool is_foreign(const struct raft *raft, const struct raft_message *message)
 {
-    struct uuid own = uuid_is_zero(raft->hard.cluster_id) ? raft->config.expected_cluster_id : raft->hard.cluster_id;
+    struct uuid own = raft_cluster_id(raft);
+    if (uuid_is_zero(own)) own = raft->config.expected_cluster_id;
     return !uuid_is_zero(message->cluster_id) && !uuid_is_zero(own) && !uuid_equal(message->cluster_id, own);
 }
 
@@ -388,8 +388,12 @@ static void receive(struct raft *raft, const struct raft_message *message)
         receive_probe(raft, message);
         return;
     }
+    if (raft->role == RAFT_UNBORN) { /* somebody takes it for a voter: it may have missed the birth */
+        raft_birth_probe_soon(raft);
+        return;
+    }
     /* Of another cluster, for another disk, or from one that was never born: void. */
-    if (raft->role == RAFT_UNBORN || is_foreign(raft, message) || uuid_is_zero(message->cluster_id)) return;
+    if (is_foreign(raft, message) || uuid_is_zero(message->cluster_id)) return;
     if (is_for_another_directory(raft, message)) {
         hear_of_other_directory(raft, message);
         return;
@@ -439,6 +443,7 @@ static void persisted(struct raft *raft, uint64_t write)
     if (write <= raft->durable_write) return;
     raft->durable_write = write;
     raft_log_persisted(&raft->log, write);
+    if (raft->role == RAFT_UNBORN) raft_birth_persisted(raft);
     if (raft->role == RAFT_CANDIDATE) raft_election_persisted(raft);
     if (raft->role == RAFT_LEADER) raft_leader_persisted(raft);
 }
@@ -576,7 +581,9 @@ static void take_up_role(struct raft *raft)
 {
     struct raft_actions nothing = {.persist.append_from = 1, .committed_from = 1};
     raft->actions = &nothing;
-    if (uuid_is_zero(raft->hard.cluster_id)) {
+    /* Founders without a term are a promise: it may have been sealed, but not used. */
+    bool has_promised = raft->hard.term == 0 && raft->hard.founders.count > 0 && raft_log_last_index(&raft->log) == 0;
+    if (uuid_is_zero(raft->hard.cluster_id) || has_promised) {
         raft_become_unborn(raft);
     } else if (!raft_is_voter(raft)) {
         raft_become_learner(raft);
@@ -637,7 +644,7 @@ void raft_status(const struct raft *raft, struct raft_status *status)
         .role = raft->role,
         .term = raft->hard.term,
         .leader = raft->leader,
-        .cluster_id = raft->hard.cluster_id,
+        .cluster_id = raft_cluster_id(raft),
         .commit_index = raft->commit_index,
         .last_index = raft_log_last_index(&raft->log),
         .last_term = raft_log_last_term(&raft->log),
@@ -654,7 +661,7 @@ bool raft_is_leader(const struct raft *raft) { return raft->role == RAFT_LEADER;
 int64_t raft_commit_index(const struct raft *raft) { return raft->commit_index; }
 int64_t raft_last_index(const struct raft *raft) { return raft_log_last_index(&raft->log); }
 int64_t raft_term(const struct raft *raft) { return raft->hard.term; }
-struct uuid raft_cluster_id(const struct raft *raft) { return raft->hard.cluster_id; }
+struct uuid raft_cluster_id(const struct raft *raft) { return raft->role == RAFT_UNBORN ? UUID_ZERO : raft->hard.cluster_id; }
 
 const struct raft_entry *raft_entry_at(const struct raft *raft, int64_t index) { return raft_log_at(&raft->log, index); }
 

@@ -78,8 +78,8 @@ struct raft_snapshot {
 struct raft_hard_state {
     int64_t term;
     struct raft_member vote;     /* in `term`; RAFT_NO_MEMBER: none */
-    struct uuid cluster_id;      /* zero until a cluster is founded or found */
-    struct raft_voters founders; /* empty unless this node took part in the birth: the membership before entry 1 */
+    struct uuid cluster_id;      /* zero until a cluster is promised, founded or found */
+    struct raft_voters founders; /* empty unless this node took part in the birth: the membership before entry 1; in term 0 a promise */
 };
 
 struct raft_config {
@@ -106,8 +106,9 @@ struct raft_recovered {
 
 /* ---- messages -------------------------------------------------------------------------------------------------------- */
 
-/* A request is answered by at most one message; learners ask (FOLLOW) and get APPEND, SNAPSHOT or PROBE_ANSWER for an answer, so
- * that nobody has to be able to connect to a learner. */
+/* Answers of a node id come in the order of the requests, from whoever has its address then: an answer of a directory that was replaced
+ * does not come after one of its successor (raft_birth.c needs it). A request is answered by at most one message; learners ask (FOLLOW) and
+ * get APPEND, SNAPSHOT or PROBE_ANSWER for an answer, so that nobody has to be able to connect to a learner. */
 enum raft_message_type {
     RAFT_PROBE, /* "who are you?": birth, and looking for the leader */
     RAFT_PROBE_ANSWER,
@@ -129,7 +130,7 @@ struct raft_message {
     enum raft_message_type type;
     struct raft_member from;
     struct raft_member to;  /* directory id zero: whoever has that id */
-    struct uuid cluster_id; /* zero: the sender knows none yet */
+    struct uuid cluster_id; /* zero: the sender is in none yet */
     int64_t term;           /* the sender's; of a pre-vote request: the term it would campaign in */
     uint64_t request;       /* the transport's name for the request that this is (received) or answers (sent); 0: a new request */
     union {
@@ -137,7 +138,7 @@ struct raft_message {
             bool is_born; /* false: the sender's directory is empty and in no cluster */
             struct uuid proposed_cluster_id;
             struct raft_member leader; /* that the sender knows of, or RAFT_NO_MEMBER */
-            struct raft_voters voters; /* born: the voters it goes by; unborn: the listed ids, directory ids zero */
+            struct raft_voters voters; /* born: the voters it goes by; unborn: the founders promised, or the listed ids alone */
         } probe;                       /* PROBE and PROBE_ANSWER */
         struct {
             bool is_pre_vote;

@@ -35,7 +35,9 @@ union raft_role_state {
     struct {
         struct raft_member founders[VOTERS_MAX]; /* by place in config.listed; id RAFT_NOBODY: no answer yet */
         struct uuid proposed[VOTERS_MAX];
-        int64_t probe_deadline_us;
+        bool has_same_promise[VOTERS_MAX]; /* as hard.founders */
+        uint64_t promise_write;            /* the own promise is told when this write is durable */
+        int64_t probed_us, probe_deadline_us;
         int64_t probe_delay_us;
     } unborn;
     struct {
@@ -157,6 +159,10 @@ void raft_become_leader(struct raft *raft);
 
 void raft_birth_begin(struct raft *raft);
 void raft_birth_tick(struct raft *raft);
+void raft_birth_persisted(struct raft *raft);
+void raft_birth_probe_soon(struct raft *raft);
+/* The voters of a probe or its answer: the founders that were promised, or the bare list. */
+void raft_birth_describe(const struct raft *raft, struct raft_voters *voters);
 void raft_birth_hear(struct raft *raft, const struct raft_message *message);
 
 /* ---- raft_election.c ------------------------------------------------------------------------------------------------- */

@@ -110,7 +110,7 @@ static void fill_rest(struct node *node, struct raft_message *message)
         message->probe.leader = flags & 2 ? member(reader_u8(&node->input)) : RAFT_NO_MEMBER;
         for (uint8_t i = 0; i < 3; i++) {
             struct raft_member voter = member((uint8_t)(i | (flags & 4 && i == 0 ? 0x40 : 0)));
-            if (!message->probe.is_born) voter.directory_id = UUID_ZERO;
+            if (!message->probe.is_born && !(flags & 8)) voter.directory_id = UUID_ZERO; /* else a promise */
             raft_voters_put(&message->probe.voters, voter);
         }
         break;

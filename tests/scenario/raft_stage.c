@@ -139,6 +139,12 @@ void stage_cut(struct stage *stage, int n, bool is_cut) { stage->nodes[n].is_cut
 
 /* ---- the transcript -------------------------------------------------------------------------------------------------- */
 
+static void show_voters(struct stage *stage, const struct raft_voters *voters)
+{
+    for (uint32_t v = 0; v < voters->count; v++)
+        fprintf(stage->out, " %d/%d", voters->voters[v].id, voters->voters[v].directory_id.bytes[0]);
+}
+
 static void show_message(struct stage *stage, const struct raft_message *m, bool is_later)
 {
     if (m->type == RAFT_HEARTBEAT || m->type == RAFT_HEARTBEAT_ANSWER) return;
@@ -161,6 +167,12 @@ static void show_message(struct stage *stage, const struct raft_message *m, bool
     if (m->type == RAFT_SNAPSHOT_ANSWER)
         fprintf(stage->out, " up to %" PRId64 ", next byte %" PRId64, m->snapshot_answer.index, m->snapshot_answer.offset);
     if (m->type == RAFT_PROBE_ANSWER) fprintf(stage->out, " %s, leader %d", m->probe.is_born ? "born" : "unborn", m->probe.leader.id);
+    bool has_promised = (m->type == RAFT_PROBE || m->type == RAFT_PROBE_ANSWER) && !m->probe.is_born && m->probe.voters.count > 0 &&
+                        !uuid_is_zero(m->probe.voters.voters[0].directory_id);
+    if (has_promised) {
+        fprintf(stage->out, ", promised");
+        show_voters(stage, &m->probe.voters);
+    }
     if (m->type == RAFT_FOLLOW && !m->follow.is_snapshot)
         fprintf(stage->out, " %s %" PRId64, m->follow.is_rejected ? "from" : "has",
                 m->follow.is_rejected ? m->follow.hint_index : m->follow.index);
@@ -175,14 +187,18 @@ static void show_changes(struct stage *stage, int n, const struct raft_actions *
     if (actions->snapshot_installed) fprintf(stage->out, "    %d loads the snapshot up to %" PRId64 "\n", n, raft->snapshot.index);
     bool is_shown = raft->role != node->shown_role || raft->hard.term != node->shown_term;
     if (is_shown) fprintf(stage->out, "    %d is %s in term %" PRId64 "\n", n, raft_role_name(raft->role), raft->hard.term);
+    if (actions->persist.hard_state && raft->role == RAFT_UNBORN) {
+        fprintf(stage->out, "    %d promises", n);
+        show_voters(stage, &raft->hard.founders);
+        fprintf(stage->out, "\n");
+    }
     if (raft->commit_index != node->shown_commit) fprintf(stage->out, "    %d commits up to %" PRId64 "\n", n, raft->commit_index);
     for (int64_t i = actions->persist.append_from; i <= actions->persist.append_to; i++) {
         const struct raft_entry *entry = raft_log_at(&raft->log, i);
         if (entry->type != RAFT_ENTRY_VOTERS) continue;
         const struct raft_membership *membership = &raft_history_at(&raft->history, i)->membership;
         fprintf(stage->out, "    %d appends voters at %" PRId64 ":", n, i);
-        for (uint32_t v = 0; v < membership->current.count; v++)
-            fprintf(stage->out, " %d/%d", membership->current.voters[v].id, membership->current.voters[v].directory_id.bytes[0]);
+        show_voters(stage, &membership->current);
         if (membership->outgoing.count) fprintf(stage->out, ", and the old majority too");
         fprintf(stage->out, "\n");
     }

@@ -1,5 +1,6 @@
 #include "tests/sim/raft_cluster.h"
 
+#include "common/checked.h"
 #include "common/mem.h"
 #include "common/reader.h"
 #include "common/writer.h"
@@ -282,6 +283,34 @@ static void restart(void *context)
     if (!sim_node_is_running(replica->node)) sim_node_start(replica->node);
 }
 
+/* In the middle of the birth: the others may have taken the old disk for a founder's. */
+static void wipe_at_birth(void *context)
+{
+    struct replica *replica = context;
+    struct cluster *cluster = replica->cluster;
+    if (!sim_node_is_running(replica->node) || raft_checker_committed(cluster->checker) > 0) return;
+    sim_node_crash(replica->node, SIM_CRASH_PROCESS);
+    sim_disk_wipe(replica->node);
+    raft_checker_wiped(cluster->checker, replica->number);
+    replica->is_wiped = true;
+    cluster->result->wipes++;
+    sim_at(cluster->sim, sim_now_us(cluster->sim) + prng_range(&cluster->faults, 0, 20 * SIM_MS), restart, replica);
+}
+
+static void heal(void *context) { sim_net_heal(((struct cluster *)context)->sim); }
+
+/* Once in three runs, around the start of the last node. Most often the lowest id is wiped, which proposes the cluster's, and two others do
+ * not hear each other for a while. */
+static void plan_birth(struct cluster *cluster, int64_t last_start_us)
+{
+    if (cluster->options->voters == 1 || !prng_chance(&cluster->faults, 1, 3)) return;
+    int victim = prng_chance(&cluster->faults, 2, 3) ? 0 : (int)prng_below(&cluster->faults, (uint64_t)cluster->options->voters);
+    sim_at(cluster->sim, last_start_us + prng_range(&cluster->faults, 0, 40 * SIM_MS), wipe_at_birth, &cluster->replicas[victim]);
+    if (prng_chance(&cluster->faults, 1, 2)) return;
+    sim_net_block(cluster->sim, cluster->replicas[1].node, cluster->replicas[2].node);
+    sim_at(cluster->sim, last_start_us + prng_range(&cluster->faults, 5 * SIM_MS, 100 * SIM_MS), heal, cluster);
+}
+
 static void crash(struct cluster *cluster, struct replica *replica)
 {
     bool is_power = prng_chance(&cluster->faults, 1, 2);
@@ -428,10 +457,13 @@ static void check_acknowledged(struct cluster *cluster, size_t proposals)
 
 static void run_phases(struct cluster *cluster)
 {
+    int64_t last_us = 0;
     for (int i = 0; i < cluster->count; i++) {
         int64_t at_us = (int64_t)prng_below(&cluster->faults, cluster->options->has_faults ? 500 * SIM_MS : 20 * SIM_MS);
         sim_at(cluster->sim, at_us, restart, &cluster->replicas[i]);
+        last_us = max_i64(last_us, at_us);
     }
+    if (cluster->options->has_faults) plan_birth(cluster, last_us);
     sim_at(cluster->sim, 1, client, cluster);
     if (cluster->options->has_faults) sim_at(cluster->sim, 300 * SIM_MS, fault, cluster);
     for (int64_t end = sim_now_us(cluster->sim) + cluster->options->fault_us; sim_now_us(cluster->sim) < end && !has_failed(cluster);)

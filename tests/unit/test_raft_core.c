@@ -514,9 +514,20 @@ START_TEST(birth_waits_for_everybody_listed)
     ck_assert_int_eq(f.raft->role, RAFT_UNBORN);
     probe.probe.voters.count = 3;
     receive(&f, probe);
-    ck_assert_int_eq(f.raft->role, RAFT_FOLLOWER);
     ck_assert_uint_eq(f.actions.persist.hard_state->founders.count, 3);
     ck_assert(uuid_equal(f.raft->hard.cluster_id, config.proposed_cluster_id)); /* the lowest id's */
+    ck_assert_int_eq(f.raft->role, RAFT_UNBORN);
+    /* All must have promised the same on their disks, this node too. */
+    raft_voters_put(&probe.probe.voters, config.self);
+    raft_voters_put(&probe.probe.voters, member(1, 11));
+    raft_voters_put(&probe.probe.voters, member(2, 12));
+    receive(&f, probe);
+    probe.from = member(1, 11);
+    receive(&f, probe);
+    ck_assert_int_eq(f.raft->role, RAFT_UNBORN);
+    persisted(&f);
+    ck_assert_int_eq(f.raft->role, RAFT_FOLLOWER);
+    ck_assert_int_eq(raft_term(f.raft), 0);
     raft_destroy(f.raft);
 }
 END_TEST
