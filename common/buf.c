@@ -24,6 +24,14 @@ struct buf *buf_copy(struct slice bytes)
     return buf;
 }
 
+struct buf *buf_shrink(struct buf *buf)
+{
+    ASSERT(atomic_load_explicit(&buf->references, memory_order_relaxed) == 1);
+    struct buf *smaller = mem_realloc(buf, 1, sizeof *buf + buf->size);
+    smaller->capacity = smaller->size;
+    return smaller;
+}
+
 struct buf *buf_ref(struct buf *buf)
 {
     uint32_t before = atomic_fetch_add_explicit(&buf->references, 1, memory_order_relaxed);

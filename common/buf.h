@@ -19,6 +19,8 @@ struct buf {
 /* One reference, size 0.  The data is not zeroed. */
 struct buf *buf_create(size_t capacity);
 struct buf *buf_copy(struct slice bytes);
+/* Gives back what lies behind the bytes in use; the only reference, and it may move. */
+struct buf *buf_shrink(struct buf *buf);
 struct buf *buf_ref(struct buf *buf);
 /* NULL is fine. */
 void buf_unref(struct buf *buf);

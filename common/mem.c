@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define OWN_MAPPING_FROM (4 << 20)  /* beyond the usual fetch response: such a block goes back when it is freed */
-#define FREE_AT_END_MAX  (16 << 20) /* of the heap: as much as the tail cache may hand back at once */
+#define FREE_AT_END_MAX  (2 << 20) /* of the heap: a fetch response or two */
 
 static NORETURN void out_of_memory(size_t size)
 {
@@ -22,6 +22,8 @@ void mem_keep_freed(void)
     (void)mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_FROM);
     (void)mallopt(M_TRIM_THRESHOLD, FREE_AT_END_MAX);
 }
+
+void mem_give_back(void) { (void)malloc_trim(0); }
 
 void *mem_calloc(size_t count, size_t size)
 {

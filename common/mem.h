@@ -18,5 +18,8 @@ char *mem_strdup(const char *text);
 /* For a process that moves messages: what was freed stays for the next one, up to a bound, instead of going back to the system,
  * which clears each page before it gives it out again. Call once, before there are threads. */
 void mem_keep_freed(void);
+/* After work that took much more memory than the usual: what of it is free goes back to the system, of all threads. Takes a
+ * millisecond or two. */
+void mem_give_back(void);
 
 #endif

@@ -5,11 +5,9 @@
 #include "common/mem.h"
 
 #define CAPACITY_MIN 128u
+#define SPARE_MAX    4096u /* what is taken may be kept for long, as an entry of a log is */
 
-void writer_init(struct writer *w, size_t capacity_hint)
-{
-    w->buf = capacity_hint ? buf_create(capacity_hint) : NULL;
-}
+void writer_init(struct writer *w, size_t capacity_hint) { w->buf = capacity_hint ? buf_create(capacity_hint) : NULL; }
 
 void writer_deinit(struct writer *w)
 {
@@ -21,7 +19,7 @@ struct buf *writer_take(struct writer *w)
 {
     struct buf *buf = w->buf ? w->buf : buf_create(0);
     w->buf = NULL;
-    return buf;
+    return buf->capacity - buf->size > SPARE_MAX ? buf_shrink(buf) : buf;
 }
 
 static void grow(struct writer *w, size_t needed)

@@ -18,7 +18,7 @@ void file_set_add_file(struct file_set *set, struct env_file *file)
 {
     ASSERT(file != NULL);
     if (set->file_count == set->file_capacity) {
-        set->file_capacity = max_size(8, 2 * set->file_capacity);
+        set->file_capacity = set->file_capacity ? 2 * set->file_capacity : 8;
         set->files = mem_realloc(set->files, set->file_capacity, sizeof(struct env_file *));
     }
     set->files[set->file_count++] = env_file_ref(file);
@@ -28,10 +28,10 @@ void file_set_add_directory(struct file_set *set, const char *path)
 {
     /* A log adds its own directory and then the one that holds all logs: looking at the newest two finds most repetitions, and
      * one more costs a commit of something clean. */
-    for (size_t i = set->directory_count; i > 0 && i + 2 > set->directory_count; i--)
+    for (uint32_t i = set->directory_count; i > 0 && i + 2 > set->directory_count; i--)
         if (strcmp(set->directories[i - 1], path) == 0) return;
     if (set->directory_count == set->directory_capacity) {
-        set->directory_capacity = max_size(8, 2 * set->directory_capacity);
+        set->directory_capacity = set->directory_capacity ? 2 * set->directory_capacity : 8;
         set->directories = mem_realloc(set->directories, set->directory_capacity, sizeof(char *));
     }
     set->directories[set->directory_count++] = mem_strdup(path);
@@ -39,8 +39,8 @@ void file_set_add_directory(struct file_set *set, const char *path)
 
 void file_set_clear(struct file_set *set)
 {
-    for (size_t i = 0; i < set->file_count; i++) env_file_unref(set->files[i]);
-    for (size_t i = 0; i < set->directory_count; i++) mem_free(set->directories[i]);
+    for (uint32_t i = 0; i < set->file_count; i++) env_file_unref(set->files[i]);
+    for (uint32_t i = 0; i < set->directory_count; i++) mem_free(set->directories[i]);
     set->file_count = set->directory_count = 0;
 }
 

@@ -8,8 +8,8 @@
 struct file_set {
     struct env_file **files;
     char **directories;
-    size_t file_count, file_capacity;
-    size_t directory_count, directory_capacity;
+    uint32_t file_count, file_capacity;
+    uint32_t directory_count, directory_capacity;
 };
 
 void file_set_init(struct file_set *set);

@@ -69,7 +69,7 @@ struct plog *plog_alloc(struct plog_shared *shared, const char *log_dir, const c
     log->topic = mem_strndup((const char *)topic.p, topic.n);
     log->config = *config;
     log->references = 1;
-    log->epochs_missing = log->epochs_being_written = INT64_MAX;
+    log->epochs_missing = INT64_MAX;
     tail_init(&log->tail, &shared->tails);
     epoch_cache_init(&log->epochs);
     producer_state_init(&log->producers, env_random64(shared->env));
@@ -102,7 +102,7 @@ void plog_unref(struct plog *log)
 {
     ASSERT(log->references > 0);
     if (--log->references > 0) return;
-    ASSERT(!log->is_flushing && !log->is_writing_epochs && !log->is_removing && log->truncation == TRUNCATION_NONE);
+    ASSERT(!log->is_flushing && !log->epochs_write && !log->is_removing && log->truncation == TRUNCATION_NONE);
     for (struct list_node *node; (node = list_pop_front(&log->removals));) mem_free(CONTAINER_OF(node, struct removal, node));
     for (uint32_t i = 0; i < log->segment_count; i++) segment_destroy(log->segments[i]);
     mem_free(log->segments);
@@ -112,6 +112,7 @@ void plog_unref(struct plog *log)
     producer_state_deinit(&log->producers);
     file_set_deinit(&log->unsynced);
     file_set_deinit(&log->flushing);
+    mem_free(log->deletion);
     mem_free(log->topic);
     mem_free(log->directory);
     mem_free(log->name);
@@ -127,9 +128,11 @@ void plog_destroy(struct plog *log)
 
 void plog_abandon(struct plog *log)
 {
-    file_replace_abandon(&log->epochs_file);
+    if (log->epochs_write) file_replace_abandon(&log->epochs_write->replace);
+    mem_free(log->epochs_write);
+    log->epochs_write = NULL;
     env_file_unref(log->truncation_copy);
-    log->is_flushing = log->is_writing_epochs = log->is_removing = false;
+    log->is_flushing = log->is_removing = false;
     log->truncation = TRUNCATION_NONE;
     log->references = 1;
     plog_unref(log);
@@ -137,7 +140,7 @@ void plog_abandon(struct plog *log)
 
 enum err plog_close_clean(struct plog *log)
 {
-    if (plog_is_busy(log) || log->is_flushing || log->is_writing_epochs) return ERR_AGAIN;
+    if (plog_is_busy(log) || log->is_flushing || log->epochs_write) return ERR_AGAIN;
     struct segment *active = plog_active(log);
     struct env *env = log->shared->env;
     if (log->is_failed) return ERR_IO;

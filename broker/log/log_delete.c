@@ -158,7 +158,7 @@ enum err plog_set_aside(struct env *env, const char *log_dir, const char *name)
 
 static void end_deletion(struct plog *log, enum err err, int64_t now_us)
 {
-    struct plog_op *done = log->deletion_done;
+    struct plog_op *done = log->deletion->done;
     done->done(done, err, now_us);
     plog_unref(log);
 }
@@ -167,17 +167,18 @@ static void end_deletion(struct plog *log, enum err err, int64_t now_us)
  * name at the next start. */
 static void on_deletion_step(struct env_op *op, enum err err, int64_t now_us)
 {
-    struct plog *log = CONTAINER_OF(op, struct plog, deletion_op);
-    if (!err) err = log->deletion_err;
+    struct deletion *deletion = CONTAINER_OF(op, struct deletion, op);
+    struct plog *log = deletion->log;
+    if (!err) err = deletion->err;
     if (err || !log->has_directory) {
         end_deletion(log, err, now_us);
         return;
     }
     if (log->segment_count > 0) {
         struct segment *segment = log->segments[--log->segment_count];
-        log->deletion_err = plog_unlink_segment(log, segment->base_offset);
+        deletion->err = plog_unlink_segment(log, segment->base_offset);
         segment_destroy(segment);
-        env_commit(log->shared->env, &log->deletion_op, NULL, 0, NULL, 0);
+        env_commit(log->shared->env, op, NULL, 0, NULL, 0);
         return;
     }
     end_deletion(log, remove_tree(log->shared->env, log->directory), now_us);
@@ -203,10 +204,11 @@ void plog_delete(struct plog *log, struct plog_op *op)
     ASSERT(op->done != NULL && !log->is_deleted);
     const char *log_dir = log->log_dir;
     log->is_deleted = true;
-    log->epochs_file.is_cancelled = true;
-    log->deletion_done = op;
-    log->deletion_op.done = on_deletion_step;
+    if (log->epochs_write) log->epochs_write->replace.is_cancelled = true;
     tail_truncate(&log->tail, INT64_MIN);
-    log->deletion_err = log->has_directory ? rename_away(log) : ERR_OK;
-    env_commit(log->shared->env, &log->deletion_op, NULL, 0, &log_dir, 1);
+    struct deletion *deletion = mem_alloc(sizeof *deletion);
+    *deletion = (struct deletion){.log = log, .done = op, .err = log->has_directory ? rename_away(log) : ERR_OK};
+    deletion->op.done = on_deletion_step;
+    log->deletion = deletion;
+    env_commit(log->shared->env, &deletion->op, NULL, 0, &log_dir, 1);
 }

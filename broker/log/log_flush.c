@@ -132,7 +132,8 @@ bool plog_flush_done(struct plog *log, const struct plog_flush *flush, enum err 
  * whose index files are not durable, and below the first epoch that leader-epoch-checkpoint lacks. */
 int64_t plog_recoverable_end(const struct plog *log)
 {
-    int64_t end = min_i64(log->flushed_end, min_i64(log->epochs_missing, log->epochs_being_written));
+    int64_t end = min_i64(log->flushed_end, log->epochs_missing);
+    if (log->epochs_write) end = min_i64(end, log->epochs_write->missing);
     for (uint32_t i = 0; i < log->segment_count && log->segments[i]->base_offset < end; i++)
         if (log->segments[i]->index_state != SEGMENT_INDEX_DURABLE) end = log->segments[i]->base_offset;
     return end;
@@ -147,28 +148,31 @@ int64_t plog_recovery_point(struct plog *log)
 
 static void on_epochs_written(struct file_replace *replace, enum err err, int64_t now_us)
 {
-    struct plog *log = CONTAINER_OF(replace, struct plog, epochs_file);
+    struct epochs_write *write = CONTAINER_OF(replace, struct epochs_write, replace);
+    struct plog *log = write->log;
     (void)now_us;
-    log->is_writing_epochs = false;
-    if (err) log->epochs_missing = min_i64(log->epochs_missing, log->epochs_being_written);
-    log->epochs_being_written = INT64_MAX;
+    ASSERT(log->epochs_write == write);
+    if (err) log->epochs_missing = min_i64(log->epochs_missing, write->missing);
+    log->epochs_write = NULL;
+    mem_free(write);
     if (!log->is_deleted && err != ERR_NO_SPACE && err) plog_fail(log, err);
     plog_unref(log);
 }
 
 void plog_write_epochs(struct plog *log)
 {
-    if (log->is_failed || log->is_deleted || log->is_writing_epochs || plog_is_busy(log)) return;
+    if (log->is_failed || log->is_deleted || log->epochs_write || plog_is_busy(log)) return;
     if (log->epochs_missing == INT64_MAX || !log->has_directory) return;
     struct writer w;
     writer_init(&w, 64);
     epoch_cache_write(&log->epochs, &w);
-    log->epochs_file.done = on_epochs_written;
-    enum err err = file_replace_start(&log->epochs_file, log->shared->env, log->directory, LEADER_EPOCH_FILE, writer_slice(&w));
+    struct epochs_write *write = mem_alloc(sizeof *write);
+    *write = (struct epochs_write){.replace.done = on_epochs_written, .log = log, .missing = log->epochs_missing};
+    enum err err = file_replace_start(&write->replace, log->shared->env, log->directory, LEADER_EPOCH_FILE, writer_slice(&w));
     writer_deinit(&w);
+    if (err) mem_free(write);
     if (plog_check(log, err)) return;
-    log->epochs_being_written = log->epochs_missing;
+    log->epochs_write = write;
     log->epochs_missing = INT64_MAX;
-    log->is_writing_epochs = true;
     plog_ref(log);
 }

@@ -28,6 +28,21 @@ struct removal {
 
 enum truncation_step { TRUNCATION_NONE, TRUNCATION_LIMIT, TRUNCATION_REMOVE, TRUNCATION_COPY, TRUNCATION_LAST };
 
+/* A write of leader-epoch-checkpoint that is under way. */
+struct epochs_write {
+    struct file_replace replace;
+    struct plog *log;
+    int64_t missing; /* offset from which on the file may differ if it fails */
+};
+/* The end of a log. */
+struct deletion {
+    struct plog *log;
+    struct plog_op *done;
+    enum err err;
+    struct env_op op;
+};
+
+/* There are thousands of them, most of them idle: what only a log at work needs is allocated when it begins. */
 struct plog {
     struct plog_shared *shared;
     char *name, *log_dir, *directory;
@@ -51,13 +66,11 @@ struct plog {
     struct file_set unsynced, flushing;
     bool is_flushing;
     bool has_directory;
-    bool is_metadata_dirty;       /* partition.metadata is there, but perhaps not on the medium */
-    int64_t recovery_claimed;     /* largest recovery point that may be in a checkpoint file */
-    bool has_limit;               /* there is a RECOVERY_LIMIT_FILE */
-    int64_t epochs_missing;       /* offset from which on leader-epoch-checkpoint may differ; INT64_MAX: nowhere */
-    int64_t epochs_being_written; /* the same for the write under way */
-    struct file_replace epochs_file;
-    bool is_writing_epochs;
+    bool is_metadata_dirty;            /* partition.metadata is there, but perhaps not on the medium */
+    int64_t recovery_claimed;          /* largest recovery point that may be in a checkpoint file */
+    bool has_limit;                    /* there is a RECOVERY_LIMIT_FILE */
+    int64_t epochs_missing;            /* offset from which on leader-epoch-checkpoint may differ; INT64_MAX: nowhere */
+    struct epochs_write *epochs_write; /* under way, or NULL */
 
     /* -- failure -- */
     bool is_failed;
@@ -71,9 +84,7 @@ struct plog {
     struct plog_op *truncation_done;
     struct env_op truncation_op;
     struct env_file *truncation_copy; /* replaces the last segment's file, of which readers hold ranges above the cut */
-    struct plog_op *deletion_done;
-    enum err deletion_err;
-    struct env_op deletion_op;
+    struct deletion *deletion;        /* once it has begun */
 };
 
 /* ---- log.c --------------------------------------------------------------------------------------------------------- */

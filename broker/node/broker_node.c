@@ -14,6 +14,9 @@
 
 #include <stdio.h>
 
+#define MANY_PARTITIONS 1000    /* of one metadata change */
+#define CALM_US         1000000 /* later nobody waits for it any more */
+
 enum broker_state {
     BROKER_STARTING, /* requests wait */
     BROKER_RUNNING,
@@ -41,6 +44,7 @@ struct broker_node {
     void *stopped_user;
     bool is_clean;
     struct env_timer last_turn; /* lets the last answers out */
+    struct env_timer calm;      /* after a change of many partitions */
 };
 
 static const struct logger *logger_of(const struct broker_node *node) { return env_logger(node->env); }
@@ -146,6 +150,14 @@ static void take_connection_limits(struct broker_node *node)
     limits->connections_per_ip_max = (uint32_t)dynamic_config_number(&node->image, node->config, CONFIG_MAX_CONNECTIONS_PER_IP);
 }
 
+/* A change of thousands of partitions passed through records, frames and answers of megabytes each. */
+static void on_calm(struct env_timer *timer, int64_t now_us)
+{
+    (void)timer;
+    (void)now_us;
+    mem_give_back();
+}
+
 static void apply(struct broker_node *node, const struct metadata_update *update, int64_t now_us)
 {
     char why[REPLAY_ERROR_MAX] = "";
@@ -162,6 +174,7 @@ static void apply(struct broker_node *node, const struct metadata_update *update
     bool announce = node->delta.announce;
     if (node->delta.broker_configs.count) take_connection_limits(node);
     replica_manager_apply(node->replicas, &node->delta);
+    if (node->delta.partition_count >= MANY_PARTITIONS) env_timer_set(node->env, &node->calm, now_us + CALM_US);
     image_delta_clear(&node->delta, &node->image);
     controller_channel_on_applied(node->controller, announce);
     metadata_hold_on_image(&node->dispatch.hold, now_us);
@@ -270,6 +283,7 @@ enum err broker_node_create(struct env *env, const struct broker_node_options *o
     list_init(&node->early);
     image_init(&node->image, env_random64(env));
     image_delta_init(&node->delta, &node->image);
+    env_timer_init(&node->calm, on_calm);
     struct server_limits limits = broker_server_limits(node->config);
     struct server_handler handler = {.on_request = on_request, .user = node};
     server_init(&node->server, env, &limits, &handler);
@@ -339,6 +353,7 @@ void broker_node_destroy(struct broker_node *node)
 {
     if (!node) return;
     env_timer_clear(node->env, &node->last_turn);
+    env_timer_clear(node->env, &node->calm);
     server_deinit(&node->server);
     if (node->controller) {
         dispatch_deinit(&node->dispatch);

@@ -4,6 +4,8 @@
 #include "common/mem.h"
 #include "controller/metadata/image_edit.h"
 
+#define PARTITIONS_KEPT 256 /* room for changes that stays */
+
 /* A serial that no partition carries: partitions start with 0. */
 static uint32_t next_serial(struct image *image)
 {
@@ -19,10 +21,20 @@ void image_delta_rebase(struct image_delta *delta, struct image *image)
     delta->serial = next_serial(image);
 }
 
+/* Changes are many at once when thousands of partitions are created or a broker is lost, and few the rest of the time. */
+static void give_back(struct image_delta *delta)
+{
+    if (delta->partition_capacity <= PARTITIONS_KEPT) return;
+    mem_free(delta->partitions);
+    delta->partitions = NULL;
+    delta->partition_capacity = 0;
+}
+
 void image_delta_clear(struct image_delta *delta, struct image *image)
 {
     for (uint32_t i = 0; i < delta->topics_removed.count; i++) image_topic_destroy(delta->topics_removed.items[i]);
     delta->partition_count = 0;
+    give_back(delta);
     delta->topics_created.count = delta->topics_configured.count = delta->topics_removed.count = 0;
     delta->brokers.count = delta->broker_configs.count = 0;
     delta->cluster_changed = delta->features_changed = delta->announce = false;
