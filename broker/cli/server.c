@@ -12,6 +12,7 @@
 #include "broker/cli/port_owner.h"
 #include "broker/node/broker_node.h"
 #include "broker/node/broker_options.h"
+#include "broker/node/log_dir.h"
 #include "common/assert.h"
 #include "common/config.h"
 #include "common/io/io.h"
@@ -272,7 +273,7 @@ static int make_directories(struct process *process)
     struct env *env = io_env(process->controller_io);
     const char *own = config_text(&process->config, CONFIG_METADATA_LOG_DIR);
     struct slice rest = config_log_dirs(&process->config), dir, first = own && *own ? slice_str(own) : SLICE_NULL;
-    char path[PATH_BYTES_MAX], lock[PATH_BYTES_MAX + 8];
+    char path[PATH_BYTES_MAX], lock[PATH_BYTES_MAX + 8], reason[CONFIG_LINE_MAX];
     enum err err = ERR_OK;
     /* A controller has no use for more than one. */
     while ((process->is_broker || slice_is_null(first)) && str_split(&rest, ',', &dir)) {
@@ -281,6 +282,7 @@ static int make_directories(struct process *process)
         if (slice_is_null(first)) first = dir;
         (void)snprintf(path, sizeof path, "%.*s", SLICE_ARG(dir));
         if ((err = env_mkdir(env, path))) return explain_directory(path, err);
+        if (log_dir_check(env, path, config_node_id(&process->config), reason, sizeof reason)) return fail(reason);
     }
     (void)snprintf(path, sizeof path, "%.*s/controller", SLICE_ARG(str_trim(first)));
     (void)snprintf(lock, sizeof lock, "%s/.lock", path);

@@ -50,25 +50,37 @@ struct uuid log_dir_cluster_id(struct env *env, const char *path)
     return cluster_id;
 }
 
-/* meta.properties: ours, fresh, or somebody else's. */
-static enum err read_identity(struct log_dir *dir, int32_t node_id, char *reason, size_t reason_size)
+/* ERR_NOT_FOUND: nobody's yet. */
+static enum err read_meta(struct env *env, const char *path, int32_t node_id, struct log_dir_meta *meta, char *reason, size_t reason_size)
 {
     struct buf *text = NULL;
-    enum err err = file_read_wait(dir->env, dir->path, CHECKPOINT_META, META_BYTES_MAX, &text);
-    if (err == ERR_NOT_FOUND) return begin_identity(dir, node_id);
+    enum err err = file_read_wait(env, path, CHECKPOINT_META, META_BYTES_MAX, &text);
     if (err != ERR_OK) return err;
-    bool is_good = log_dir_meta_parse(&dir->meta, buf_slice(text));
+    bool is_good = log_dir_meta_parse(meta, buf_slice(text));
     buf_unref(text);
     if (!is_good) {
-        (void)snprintf(reason, reason_size, "%s/%s cannot be read; restore it, or point log.dirs to another directory", dir->path,
+        (void)snprintf(reason, reason_size, "%s/%s cannot be read; restore it, or point log.dirs to another directory", path,
                        CHECKPOINT_META);
         return ERR_CORRUPT;
     }
-    if (dir->meta.node_id != node_id) {
-        (void)snprintf(reason, reason_size, "%s belongs to node %d, this is node %d; set node.id or log.dirs", dir->path, dir->meta.node_id,
-                       node_id);
-        return ERR_INVALID;
-    }
+    if (meta->node_id == node_id) return ERR_OK;
+    (void)snprintf(reason, reason_size, "%s belongs to node %d, this is node %d; set node.id or log.dirs", path, meta->node_id, node_id);
+    return ERR_INVALID;
+}
+
+enum err log_dir_check(struct env *env, const char *path, int32_t node_id, char *reason, size_t reason_size)
+{
+    struct log_dir_meta meta;
+    enum err err = read_meta(env, path, node_id, &meta, reason, reason_size);
+    return err == ERR_CORRUPT || err == ERR_INVALID ? err : ERR_OK;
+}
+
+/* meta.properties: ours, fresh, or somebody else's. */
+static enum err read_identity(struct log_dir *dir, int32_t node_id, char *reason, size_t reason_size)
+{
+    enum err err = read_meta(dir->env, dir->path, node_id, &dir->meta, reason, reason_size);
+    if (err == ERR_NOT_FOUND) return begin_identity(dir, node_id);
+    if (err != ERR_OK) return err;
     if (!uuid_is_zero(dir->meta.directory_id)) return ERR_OK;
     draw_directory_id(dir->env, &dir->meta.directory_id);
     return write_meta(dir);

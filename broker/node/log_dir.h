@@ -51,6 +51,9 @@ struct log_dir {
     struct list deletions;   /* struct replica_deletion, under way */
 };
 
+/* Whose directory it is, before anything is started: an error, with its reason, when it is not this node's. What else may be wrong is
+ * found by whoever opens it. */
+NODISCARD enum err log_dir_check(struct env *env, const char *path, int32_t node_id, char *reason, size_t reason_size);
 /* Creates, locks and reads the directory, waiting; a fresh one gets its id here. On an error *reason says what
  * and what to do. Removes the mark of a clean shutdown (and remembers it). */
 /* The cluster that its meta.properties names; zero: none yet, or what it says is not to be read: log_dir_open() will tell. */

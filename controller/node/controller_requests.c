@@ -7,6 +7,8 @@
 #include "controller/node/controller_internal.h"
 #include "proto/pb.h"
 
+#include <stdio.h>
+
 #define EVIDENCE_WAIT_US 500000  /* how long a newcomer waits for evidence about its predecessor before it is told to come again */
 #define LEAVE_WAIT_US    1000000 /* how long a broker that shuts down waits for the others before it is told to go on asking */
 
@@ -274,28 +276,34 @@ static const struct rpc RPCS[] = {
     {PRIVATE_API_FORWARD, &skiff__forward_request__descriptor, NULL, controller_on_forward},
 };
 
+#define REASON_MAX 160
+
 /* How every request of controller_rpc.proto begins. */
 struct any_request {
     ProtobufCMessage base;
     Skiff__Sender *sender;
 };
 
-static const char *check_sender(const struct controller_node *node, const struct any_request *message)
+/* NULL: fine. Else why not; `text` is room for it. */
+static const char *check_sender(const struct controller_node *node, const struct any_request *message, char text[static REASON_MAX])
 {
     if (!message || !message->sender) return "the request cannot be read";
     const char *own = node->image.cluster_id, *other = message->sender->cluster_id;
-    if (own[0] && other[0] && strcmp(own, other) != 0) return "the sender belongs to another cluster";
-    return NULL;
+    if (!own[0] || !other[0] || strcmp(own, other) == 0) return NULL;
+    (void)snprintf(text, REASON_MAX, "the sender belongs to cluster %s, this is cluster %s", other, own);
+    return text;
 }
 
 static void start(struct controller_node *node, const struct rpc *rpc, struct request *request)
 {
     struct operation *operation = operation_create(node, rpc->kind, request, pb_unpack_budget(request->body.n));
     struct any_request *message = pb_unpack(rpc->descriptor, request->body, &operation->arena);
-    const char *wrong = check_sender(node, message);
+    char text[REASON_MAX];
+    const char *wrong = check_sender(node, message, text);
     if (wrong) {
+        enum kafka_error error = message && message->sender ? KAFKA_INCONSISTENT_CLUSTER_ID : KAFKA_INVALID_REQUEST;
         operation_forget(operation);
-        controller_refuse(node, request, message && message->sender ? KAFKA_INCONSISTENT_CLUSTER_ID : KAFKA_INVALID_REQUEST, wrong);
+        controller_refuse(node, request, error, wrong);
         return;
     }
     /* What follows is as large as the request makes it. */

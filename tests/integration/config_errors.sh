@@ -46,6 +46,14 @@ refused "a log directory that cannot be made" "$work/file/data"
 write_config "log.dirs=/proc/data"
 refused "a log directory that cannot be written" "/proc/data"
 
+write_config
+mkdir -p "$work/data"
+echo nonsense >"$work/data/meta.properties"
+refused "somebody else's directory" "$work/data/meta.properties cannot be read; restore it"
+printf '%s\n' version=1 cluster.id=lX1yKVH6QOK9nl3VOhm5qg node.id=7 directory.id=FOBz4YvlQjq_vVyJ1TUTmw >"$work/data/meta.properties"
+refused "another node's directory" 'belongs to node 7, this is node 0; set node.id or log.dirs'
+rm -r "$work/data"
+
 must "a node runs" cluster start --nodes 1 --port 0 --wait
 taken=$(address_of 0)
 write_config "listeners=PLAINTEXT://$taken,CONTROLLER://127.0.0.1:$controller_port"
