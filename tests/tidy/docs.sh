@@ -1,5 +1,5 @@
 #!/bin/bash
-# The docs agree with the code: tables made from its lists, and every file that a page names exists.
+# The docs agree with the code: tables made from its lists, and every file and function that a page names exists.
 #   docs.sh SKIFF            check; TAP
 #   docs.sh SKIFF --write    make the tables again
 set -u
@@ -28,3 +28,8 @@ if diff -u "$page" "$made"; then echo "ok - docs/PROTOCOL.md has the tables of t
 missing=$(grep -ohE '`(common|proto|controller|broker|tests|deploy|docs)/[A-Za-z0-9_./-]*`' README.md docs/*.md proto/README.md | tr -d '`' | sort -u |
   while read -r path; do [ -e "$path" ] || echo "$path"; done)
 if [ -z "$missing" ]; then echo "ok - every file that the docs name exists"; else echo "not ok - the docs name files that are not there:" $missing; fi
+
+# x_ stands for any module.
+missing=$(grep -ohE '`[a-z][a-z0-9_]*\(\)`' README.md docs/*.md proto/README.md | tr -d '`()' | sort -u |
+  while read -r name; do [[ $name == x_* ]] || grep -rqwF "$name" common proto controller broker tests || echo "$name()"; done)
+if [ -z "$missing" ]; then echo "ok - every function that the docs name exists"; else echo "not ok - the docs name functions that are not there:" $missing; fi
