@@ -1,18 +1,23 @@
 #!/usr/bin/env bash
 # Skiff beside Apache Kafka on this machine, in one run:
 #
-#   tests/bench/bench.sh [--rounds 3] [--megabytes 1000] [--only SYSTEM,...]
+#   tests/bench/bench.sh [--rounds 3] [--megabytes 1000] [--only SYSTEM,...] [--quick]
 #
 # Four systems in turn, round by round: skiff-os and kafka (no flush before an acknowledgement: Kafka's default), skiff-fsync
 # (Skiff's default) and kafka-fsync (flush.messages=1). The load generator sends both the same bytes. Single results are in
-# build/bench/results, the table shows the median and (lowest-highest). Without Java or Maven, Kafka's columns are absent.
+# build/bench/results, the table shows the median and (lowest-highest), in Markdown. Without Java or Maven, Kafka's columns are
+# absent. `floor` is what this machine takes to move the same bytes and do nothing else (tests/bench/floor.c). --quick: one round
+# with 200 MB, a few minutes with Kafka, no spread.
+#
+# Before the first round the free memory is filled with pages of a file: a virtual machine pays its host for memory that it touches
+# for the first time, a server that has run for a while does not. --cold leaves that out.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 tools=$root/build/release
 work=$root/build/bench
 client_program=$tools/failover-client
-rounds=3 megabytes=1000 only=skiff-os,kafka,skiff-fsync,kafka-fsync
+rounds=3 megabytes=1000 only=skiff-os,kafka,skiff-fsync,kafka-fsync cold=0
 . "$root/deploy/demo/steer.sh"
 . "$root/tests/compat/kafka-env.sh"
 
@@ -21,6 +26,8 @@ while (($#)); do
     --rounds) rounds=${2:?}; shift 2 ;;
     --megabytes) megabytes=${2:?}; shift 2 ;;
     --only) only=${2:?}; shift 2 ;;
+    --quick) rounds=1 megabytes=200; shift ;;
+    --cold) cold=1; shift ;;
     *) sed -n '4p' "${BASH_SOURCE[0]}" | sed 's/^# *//' >&2; exit 2 ;;
   esac
 done
@@ -32,7 +39,7 @@ leave() {
   for pid_file in "$work"/cluster/*/pid; do
     [[ -e $pid_file ]] && cluster stop >/dev/null 2>&1 && break
   done
-  rm -rf "$work/cluster"
+  rm -rf "$work/cluster" "$work/holes"
 }
 
 # ---- the systems -----------------------------------------------------------------------------------------------------
@@ -68,6 +75,19 @@ rss_mb() { awk '$1 == "VmRSS:" { printf "%.1f", $2 / 1024 }' "/proc/${pids[0]}/s
 per_gb() { awk -v t="$1" -v hz="$(getconf CLK_TCK)" -v mb="$2" 'BEGIN { printf "%.3f", t / hz / (mb / 1000) }'; }
 load() { "$tools/load" "$@"; }
 
+# Page cache, which the kernel takes back when it needs memory, in place of memory that the host has yet to give.
+touch_memory() {
+  local kb
+  kb=$(awk '$1 == "MemFree:" { print int($2 * 0.9) }' /proc/meminfo)
+  truncate -s "${kb}K" "$work/holes"
+  cat "$work/holes" >/dev/null
+}
+measure_floor() {
+  local name value
+  system=floor
+  while read -r name value; do record "floor-$name" "$value"; done < <("$tools/floor" "$work" "$((megabytes / 2))")
+}
+
 # ---- measurements ----------------------------------------------------------------------------------------------------
 measure_start() { # NODES
   record "start-to-first-ack-ms-$1-node" "$(load first-ack "$address" first "$1" "$started")"
@@ -94,6 +114,15 @@ measure_consume() {
   read -r read speed < <(load consume "$address" bulk)
   record consume-cpu-s-per-gb "$(per_gb $(($(cpu_ticks) - before)) "$read")"
   record consume-mb-per-s "$speed"
+}
+
+measure_many() {
+  start_nodes 1
+  load first-ack "$address" first 1 "$started" >/dev/null
+  load create "$address" many 10000 1 >/dev/null
+  sleep 3 # what it took to create them is given back
+  record rss-10000-partitions-mb "$(rss_mb)"
+  cluster stop
 }
 
 measure_latency() {
@@ -145,6 +174,7 @@ run_system() { # NAME
   measure_consume
   record create-1000-partitions-ms "$(load create "$address" many 1000 1)"
   cluster stop
+  [[ $system == kafka* ]] || measure_many # it takes Kafka minutes
   choose_system "$1" 3
   start_nodes 3
   measure_start 3
@@ -155,31 +185,55 @@ run_system() { # NAME
 }
 
 # ---- the table -------------------------------------------------------------------------------------------------------
+# METRIC | what the reader calls it | target for Skiff with `os` | name of its floor
+rows() {
+  cat <<'ROWS'
+start-to-first-ack-ms-1-node|start to first acknowledged produce, one node, ms|30|
+start-to-first-ack-ms-3-node|the same, three nodes, ms|300|
+rss-idle-mb-1-node|resident memory, idle node, MB|12|
+rss-10000-partitions-mb|the same with 10,000 partitions, MB|24|
+produce-rf1-cpu-s-per-gb|server CPU s/GB, produce, one replica|0.35|produce
+replicate-rf3-cpu-s-per-gb|server CPU s/GB, three replicas, acks=all|1.1|replicate
+consume-cpu-s-per-gb|server CPU s/GB, consume|0.10|consume
+latency-rf3-1000-per-s-p50-us|acks=all, three replicas, 1,000 records/s, open loop: p50, µs|200|
+latency-rf3-1000-per-s-p99-us|the same: p99, µs|1000|
+create-1000-partitions-ms|1,000 partitions created and served, ms||
+kill-leader-to-next-ack-ms|kill -9 of a leader to the next ack, ms|300|
+kill-follower-to-next-ack-ms|the same for partitions that the dead node followed, ms|50|
+kill-leader-and-controller-to-next-ack-ms|kill -9 of the leader that is the controller too, ms|300|
+produce-rf1-mb-per-s|MB/s, produce, one replica||
+replicate-rf3-mb-per-s|MB/s, three replicas, acks=all||
+consume-mb-per-s|MB/s, consume||
+ROWS
+}
 print_table() {
   echo
   echo "$(nproc) cores, Linux $(uname -r), TCP $(cat /proc/sys/net/ipv4/tcp_congestion_control), $(findmnt -no FSTYPE -T "$work")," \
     "Kafka ${kafka_version}${kafka_absent:+ absent: $kafka_absent}; $rounds rounds, $megabytes MB; median (lowest-highest)"
-  sort -k3,3n "$work/results" | awk '
-    function number(v) { return v >= 100 ? sprintf("%.0f", v) : v >= 10 ? sprintf("%.1f", v) : sprintf("%.3g", v) }
-    NR == FNR { if (!($2 in seen)) { seen[$2] = 1; order[++metrics] = $2 } next }
-    { key = $2 SUBSEP $1; n[key]++; value[key, n[key]] = $3 }
-    function cell(m, s,  k, c) { k = m SUBSEP s; c = n[k]; if (!c) return "absent"
-      middle[s] = c % 2 ? value[k, (c + 1) / 2] : (value[k, c / 2] + value[k, c / 2 + 1]) / 2
-      return number(middle[s]) " (" number(value[k, 1]) "-" number(value[k, c]) ")" }
-    function ratio(m, a, b) { return n[m, a] && n[m, b] && middle[a] > 0 ? sprintf("%.1fx", (m ~ /per-s$/) ? middle[a] / middle[b] : middle[b] / middle[a]) : "-" }
+  echo
+  echo '| | Skiff `os` | Kafka | Skiff `fsync` | Kafka, flush.messages=1 | target (`os`) | floor here |'
+  echo '|---|--:|--:|--:|--:|--:|--:|'
+  sort -k3,3n "$work/results" | awk -F'|' '
+    function number(v) { return v >= 100 ? sprintf("%.0f", v) : v >= 1 ? sprintf("%.1f", v) : sprintf("%.2f", v) }
+    NR == FNR { metric[++metrics] = $1; title[metrics] = $2; target[metrics] = $3; least[metrics] = $4; next }
+    { split($0, part, " "); key = part[2] SUBSEP part[1]; value[key, ++n[key]] = part[3] }
+    function cell(m, s,  k, c, middle) { k = m SUBSEP s; c = n[k]; if (!c) return ""
+      middle = c % 2 ? value[k, (c + 1) / 2] : (value[k, c / 2] + value[k, c / 2 + 1]) / 2
+      return number(middle) (c > 1 ? " (" number(value[k, 1]) "-" number(value[k, c]) ")" : "") }
     END {
-      printf "%-44s | %-22s | %-22s | %-7s | %-22s | %-22s | %s\n", "", "Skiff, os", "Kafka", "ratio", "Skiff, fsync", "Kafka, flush.messages=1", "ratio"
-      for (i = 1; i <= metrics; i++) { m = order[i]
-        a = cell(m, "skiff-os"); b = cell(m, "kafka"); c = cell(m, "skiff-fsync"); d = cell(m, "kafka-fsync")
-        printf "%-44s | %-22s | %-22s | %-7s | %-22s | %-22s | %s\n", m, a, b, ratio(m, "skiff-os", "kafka"), c, d, ratio(m, "skiff-fsync", "kafka-fsync") } }' "$work/results" -
+      for (i = 1; i <= metrics; i++) { m = metric[i]
+        printf "| %s | %s | %s | %s | %s | %s | %s |\n", title[i], cell(m, "skiff-os"), cell(m, "kafka"), cell(m, "skiff-fsync"),
+          cell(m, "kafka-fsync"), target[i], least[i] ? cell("floor-" least[i], "floor") : "" } }' <(rows) -
 }
 
 rm -rf "$work"
 mkdir -p "$work"
 trap leave EXIT
 kafka_absent=$(kafka_missing)
+((cold)) || touch_memory
 for ((round = 1; round <= rounds; round++)); do
   echo "round $round of $rounds"
+  measure_floor
   for name in ${only//,/ }; do
     [[ $name != kafka* || -z $kafka_absent ]] || continue
     run_system "$name"

@@ -123,7 +123,7 @@ static int produce(const char *address, const char *topic, int16_t acks, int64_t
 
 /* ---- consume ---- */
 
-/* Fetch v4 of partition 0. */
+/* Fetch v11 of partition 0: older ones may not carry zstd, which a server has to look for. */
 static struct buf *fetch(struct wire *w, const char *topic, int64_t offset, struct reader *answer)
 {
     struct writer body;
@@ -132,14 +132,20 @@ static struct buf *fetch(struct wire *w, const char *topic, int64_t offset, stru
     writer_i32(&body, 500); /* wait at most */
     writer_i32(&body, 1);   /* for so many bytes */
     writer_i32(&body, FETCH_BYTES);
-    writer_i8(&body, 0); /* isolation */
+    writer_i8(&body, 0);   /* isolation */
+    writer_i32(&body, 0);  /* no session */
+    writer_i32(&body, -1); /* nor a new one */
     writer_i32(&body, 1);
     wire_put_string(&body, topic);
     writer_i32(&body, 1);
     writer_i32(&body, 0);
+    writer_i32(&body, -1); /* any leader epoch */
     writer_i64(&body, offset);
+    writer_i64(&body, -1); /* no log start: not a replica */
     writer_i32(&body, FETCH_BYTES);
-    struct buf *frame = wire_call(w, API_FETCH, 4, false, writer_slice(&body), answer);
+    writer_i32(&body, 0); /* nothing forgotten */
+    wire_put_string(&body, "");
+    struct buf *frame = wire_call(w, API_FETCH, 11, false, writer_slice(&body), answer);
     writer_deinit(&body);
     return frame;
 }
@@ -163,15 +169,19 @@ static int64_t next_offset(struct slice records, int64_t offset)
 static bool read_fetched(struct reader *r, int64_t *offset, int64_t *end, size_t *bytes)
 {
     (void)reader_i32(r); /* throttle */
+    if (reader_i16(r) != 0) return false;
+    (void)reader_i32(r); /* session */
     (void)reader_i32(r);
     (void)wire_get_string(r);
     (void)reader_i32(r);
     (void)reader_i32(r);
     if (reader_i16(r) != 0) return false;
     *end = reader_i64(r);
-    (void)reader_i64(r);
+    (void)reader_i64(r); /* last stable offset */
+    (void)reader_i64(r); /* log start */
     int32_t aborted = reader_i32(r);
     if (aborted > 0) (void)reader_bytes(r, (size_t)aborted * 16);
+    (void)reader_i32(r); /* preferred replica */
     int32_t size = reader_i32(r);
     struct slice records = reader_bytes(r, size > 0 ? (size_t)size : 0);
     *bytes += records.n;
