@@ -56,14 +56,14 @@ struct plog *plog_create(struct plog_shared *shared, const char *log_dir, const 
 struct plog_claims {
     int64_t recovery_point;
     int64_t log_start;
-    int64_t high_watermark;
-    bool is_clean;   /* .kafka_cleanshutdown was there: nothing is scanned */
-    bool cut_damage; /* cut at the first damage whatever follows: only when an operator or a refill from the leader says so */
+    int64_t high_watermark; /* what plog_durable_watermark() gave: flushed */
+    bool is_clean;          /* .kafka_cleanshutdown was there: nothing is scanned */
+    bool cut_damage;        /* cut at the first damage whatever follows: only when an operator or a refill from the leader says so */
 };
 enum plog_found {
     PLOG_WHOLE,   /* everything that is in the files is good */
     PLOG_CUT,     /* a torn tail was cut: never anything that had been flushed */
-    PLOG_DAMAGED, /* a good batch follows the damage, or the cut would fall below the high watermark: nothing was changed */
+    PLOG_DAMAGED, /* something that had been flushed is wrong or missing: nothing was changed */
 };
 struct plog_recovery {
     enum plog_found found;
@@ -99,6 +99,9 @@ int64_t plog_flushed_end(const struct plog *log); /* <= end */
 /* For recovery-point-offset-checkpoint: <= flushed end. What it returned is remembered: a truncation below it leaves a note in
  * the log's directory, so that an older checkpoint cannot make recovery trust what was appended after the truncation. */
 int64_t plog_recovery_point(struct plog *log);
+/* For replication-offset-checkpoint: the part of the high watermark that is flushed here. A follower that fell out of the in-sync
+ * set, or any replica with log.flush.policy=os, can know of a higher one. Remembered as the recovery point is. */
+int64_t plog_durable_watermark(struct plog *log, int64_t high_watermark);
 int64_t plog_size(const struct plog *log);   /* bytes in all segments */
 bool plog_is_failed(const struct plog *log); /* after ERR_IO */
 

@@ -146,6 +146,13 @@ int64_t plog_recovery_point(struct plog *log)
     return end;
 }
 
+int64_t plog_durable_watermark(struct plog *log, int64_t high_watermark)
+{
+    int64_t durable = min_i64(high_watermark, log->flushed_end);
+    log->recovery_claimed = max_i64(log->recovery_claimed, durable);
+    return durable;
+}
+
 static void on_epochs_written(struct file_replace *replace, enum err err, int64_t now_us)
 {
     struct epochs_write *write = CONTAINER_OF(replace, struct epochs_write, replace);

@@ -67,7 +67,7 @@ struct plog {
     bool is_flushing;
     bool has_directory;
     bool is_metadata_dirty;            /* partition.metadata is there, but perhaps not on the medium */
-    int64_t recovery_claimed;          /* largest recovery point that may be in a checkpoint file */
+    int64_t recovery_claimed;          /* largest recovery point or high watermark that may be in a checkpoint file */
     bool has_limit;                    /* there is a RECOVERY_LIMIT_FILE */
     int64_t epochs_missing;            /* offset from which on leader-epoch-checkpoint may differ; INT64_MAX: nowhere */
     struct epochs_write *epochs_write; /* under way, or NULL */
@@ -125,6 +125,8 @@ void plog_queue_removal(struct plog *log, struct segment *segment, bool is_renam
 void plog_run_removals(struct plog *log);
 /* The segment's files, now and not yet durably. */
 NODISCARD enum err plog_unlink_segment(struct plog *log, int64_t base_offset);
+/* The indexes of a segment that was cut: they speak of more than it holds. */
+NODISCARD enum err plog_unlink_indexes(struct plog *log, int64_t base_offset);
 
 /* ---- log_flush.c --------------------------------------------------------------------------------------------------- */
 

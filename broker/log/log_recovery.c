@@ -83,13 +83,13 @@ static enum err look_at_limit(struct recovery *recovery)
 {
     struct buf *text = NULL;
     recovery->recovery_point = recovery->claims->recovery_point;
-    recovery->high_watermark = recovery->claims->high_watermark;
+    recovery->durable_end = max_i64(recovery->claims->recovery_point, recovery->claims->high_watermark);
     if (!recovery->log->has_limit) return ERR_OK;
     enum err err = read_small(recovery, RECOVERY_LIMIT_FILE, &text);
     if (err) return err;
     int64_t limit = text ? parse_limit(buf_slice(text)) : 0;
     recovery->recovery_point = min_i64(recovery->recovery_point, limit);
-    recovery->high_watermark = min_i64(recovery->high_watermark, limit);
+    recovery->durable_end = min_i64(recovery->durable_end, limit);
     buf_unref(text);
     return ERR_OK;
 }
@@ -130,48 +130,44 @@ static int64_t cut_bytes_of(const struct plog *log, const struct damage *damage)
     return bytes;
 }
 
-static void explain(struct recovery *recovery, const struct damage *damage, const char *verdict)
+static void explain_damage(struct recovery *recovery, const struct damage *damage, const char *verdict)
 {
     struct plog_recovery *report = recovery->report;
-    const struct plog *log = recovery->log;
-    if (!damage->is_found) {
-        (void)snprintf(report->reason, sizeof report->reason, "ends at offset %lld, below high watermark %lld or log start %lld",
-                       (long long)report->end, (long long)recovery->high_watermark, (long long)recovery->claims->log_start);
-        return;
-    }
-    const struct segment *segment = log->segments[damage->segment];
-    (void)snprintf(report->reason, sizeof report->reason, "%s at offset %lld in %020lld.log, %lld bytes behind it: %s",
-                   damage->is_gap ? "gap" : "no good batch", (long long)damage->offset, (long long)segment->base_offset,
+    const struct segment *segment = recovery->log->segments[damage->segment];
+    (void)snprintf(report->reason, sizeof report->reason, "%s at offset %lld in %020lld.log, %lld bytes from there on: %s",
+                   damage->is_gap ? "a gap" : "no good batch", (long long)damage->offset, (long long)segment->base_offset,
                    (long long)report->cut_bytes, verdict);
 }
 
-/* A torn tail is what no flush had covered. All else is damage. */
+static enum err judge_damage(struct recovery *recovery, const struct damage *damage)
+{
+    struct plog_recovery *report = recovery->report;
+    bool is_torn = false;
+    report->found = PLOG_DAMAGED;
+    report->cut_bytes = cut_bytes_of(recovery->log, damage);
+    if (recovery->claims->is_clean || damage->offset < recovery->durable_end) {
+        explain_damage(recovery, damage, "this had been flushed");
+        return ERR_OK;
+    }
+    enum err err = recovery_is_torn(recovery, damage, &is_torn);
+    if (err) return err;
+    if (is_torn) report->found = PLOG_CUT;
+    explain_damage(recovery, damage, is_torn ? "a torn write that no flush had covered" : "no power cut does this");
+    return ERR_OK;
+}
+
+/* A torn tail is what no flush had covered. All else is damage. (Below the log start nothing is owed to anybody.) */
 static enum err judge(struct recovery *recovery, const struct damage *damage)
 {
     struct plog *log = recovery->log;
     struct plog_recovery *report = recovery->report;
-    const struct plog_claims *claims = recovery->claims;
-    bool has_batch_behind = false;
-    report->end = damage->is_found ? damage->offset : log->segment_count ? plog_active(log)->next_offset : claims->log_start;
-    int64_t must_have = max_i64(recovery->high_watermark, claims->log_start);
-    if (damage->is_found) {
-        report->found = PLOG_CUT;
-        report->cut_bytes = cut_bytes_of(log, damage);
-        explain(recovery, damage, "a torn tail");
-        enum err err = recovery_look_behind(recovery, damage, &has_batch_behind);
-        if (err) return err;
-        if (claims->is_clean || damage->offset < recovery->recovery_point) {
-            report->found = PLOG_DAMAGED;
-            explain(recovery, damage, "this had been flushed");
-        } else if (has_batch_behind) {
-            report->found = PLOG_DAMAGED;
-            explain(recovery, damage, "a good batch follows");
-        }
-    }
-    if (report->end < must_have) {
-        report->found = PLOG_DAMAGED;
-        explain(recovery, &(struct damage){0}, "");
-    }
+    int64_t log_start = recovery->claims->log_start;
+    report->end = damage->is_found ? damage->offset : log->segment_count ? plog_active(log)->next_offset : log_start;
+    enum err err = damage->is_found ? judge_damage(recovery, damage) : ERR_OK;
+    if (err || report->found == PLOG_DAMAGED || report->end >= recovery->durable_end) return err;
+    report->found = PLOG_DAMAGED;
+    (void)snprintf(report->reason, sizeof report->reason, "it ends at offset %lld, and everything below %lld had been flushed",
+                   (long long)report->end, (long long)recovery->durable_end);
     return ERR_OK;
 }
 
@@ -206,14 +202,21 @@ static enum err truncate_file(struct plog *log, struct segment *segment)
     return err ? err : env_truncate(log->shared->env, file, segment->size);
 }
 
+static enum err cut_segment(struct plog *log, struct segment *segment)
+{
+    enum err err = truncate_file(log, segment);
+    return err ? err : plog_unlink_indexes(log, segment->base_offset);
+}
+
 /* Last segments first: a crash in between leaves a beginning of the log. */
 static enum err apply_cut(struct recovery *recovery, const struct damage *damage)
 {
     struct plog *log = recovery->log;
     enum err err = ERR_OK;
     uint32_t kept = damage->is_found ? damage->segment + !damage->is_gap : log->segment_count;
+    struct segment *cut = damage->is_found && !damage->is_gap ? log->segments[damage->segment] : NULL;
     while (!err && log->segment_count > kept) err = drop_segment(log, log->segment_count - 1);
-    if (!err && damage->is_found && !damage->is_gap) err = truncate_file(log, log->segments[damage->segment]);
+    if (!err && cut) err = cut_segment(log, cut);
     for (uint32_t i = log->segment_count; !err && i > 0; i--)
         if (log->segments[i - 1]->size == 0 && i != log->segment_count) err = drop_segment(log, i - 1);
     /* What was to be deleted long ago, or a log cut below its own start. */
@@ -247,8 +250,8 @@ static enum err apply_derived(struct recovery *recovery)
     const struct plog_claims *claims = recovery->claims;
     int64_t end = plog_end(log);
     log->start = max_i64(claims->log_start, log->segments[0]->base_offset);
-    log->flushed_end = claims->is_clean ? end : max_i64(log->segments[0]->base_offset, min_i64(recovery->recovery_point, end));
-    log->recovery_claimed = claims->recovery_point;
+    log->flushed_end = claims->is_clean ? end : max_i64(log->segments[0]->base_offset, min_i64(recovery->durable_end, end));
+    log->recovery_claimed = max_i64(claims->recovery_point, claims->high_watermark);
     if (recovery->first_scanned < log->segment_count) log->epochs_missing = log->segments[recovery->first_scanned]->base_offset;
     (void)epoch_cache_cut_end(&log->epochs, end);
     (void)epoch_cache_cut_start(&log->epochs, log->start);
@@ -268,11 +271,29 @@ static enum err apply_derived(struct recovery *recovery)
     return plog_rebuild_producers_wait(log);
 }
 
+/* A cut is durable before anything is appended behind it: else another power cut could mix what was cut with what came then. */
+static enum err commit_cut(struct plog *log)
+{
+    struct file_set set;
+    struct env_file *file = NULL;
+    bool is_created = false;
+    enum err err = segment_open(plog_active(log), false, &is_created, &file);
+    if (err && err != ERR_NOT_FOUND) return err;
+    file_set_init(&set);
+    if (file) file_set_add_file(&set, file);
+    file_set_add_directory(&set, log->directory);
+    err = file_set_commit_wait(&set, log->shared->env);
+    file_set_deinit(&set);
+    segment_close_file(plog_active(log));
+    return err;
+}
+
 static enum err apply(struct recovery *recovery, const struct damage *damage)
 {
     enum err err = apply_cut(recovery, damage);
     if (!err) err = apply_segments(recovery);
     if (!err) err = apply_derived(recovery);
+    if (!err && damage->is_found) err = commit_cut(recovery->log);
     return err;
 }
 

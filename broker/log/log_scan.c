@@ -9,7 +9,7 @@
 
 /* ---- scan: one batch ----------------------------------------------------------------------------------------------- */
 
-static enum err check_crc(struct segment_cursor *cursor, int64_t position, size_t size, uint32_t expected, bool *is_good)
+enum err recovery_check_crc(struct segment_cursor *cursor, int64_t position, size_t size, uint32_t expected, bool *is_good)
 {
     uint32_t crc = 0;
     for (size_t at = RECORD_BATCH_CRC_FROM; at < size;) {
@@ -30,7 +30,7 @@ static enum err check_batch(struct segment_cursor *cursor, int64_t position, int
 {
     *is_good = false;
     enum err err = segment_cursor_head_within(cursor, position, end, head, size);
-    if (!err && head->base_offset >= expected) err = check_crc(cursor, position, *size, head->crc, is_good);
+    if (!err && head->base_offset >= expected) err = recovery_check_crc(cursor, position, *size, head->crc, is_good);
     return err == ERR_CORRUPT || err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
@@ -149,13 +149,12 @@ static void reset_segment(struct segment *segment)
     segment->is_index_loaded = true;
 }
 
-/* Everything behind the damage that holds a batch speaks against a torn tail. */
-enum err recovery_look_behind(struct recovery *recovery, const struct damage *damage, bool *is_found)
+enum err recovery_look_behind(struct recovery *recovery, const struct damage *damage, uint32_t until, bool *is_found)
 {
     struct plog *log = recovery->log;
     enum err err = ERR_OK;
     *is_found = false;
-    for (uint32_t i = damage->segment; !err && !*is_found && i < log->segment_count; i++) {
+    for (uint32_t i = damage->segment; !err && !*is_found && i < until; i++) {
         struct segment_cursor cursor;
         struct segment *segment = log->segments[i];
         int64_t from = i == damage->segment ? damage->behind : 0;

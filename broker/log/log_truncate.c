@@ -61,6 +61,12 @@ static enum err each_suffix(struct plog *log, int64_t base_offset, enum err (*ac
 
 enum err plog_unlink_segment(struct plog *log, int64_t base_offset) { return each_suffix(log, base_offset, unlink_file); }
 
+enum err plog_unlink_indexes(struct plog *log, int64_t base_offset)
+{
+    enum err err = unlink_file(log, base_offset, ".index");
+    return err ? err : unlink_file(log, base_offset, ".timeindex");
+}
+
 void plog_queue_removal(struct plog *log, struct segment *segment, bool is_renamed)
 {
     struct removal *removal = mem_alloc(sizeof *removal);
@@ -133,7 +139,7 @@ static void commit_step(struct plog *log, enum truncation_step step, struct env_
     env_commit(log->shared->env, &log->truncation_op, &file, file != NULL, &directory, log->has_directory);
 }
 
-static enum err write_limit(struct plog *log, struct env_file **file)
+static enum err write_limit(struct plog *log, int64_t limit, struct env_file **file)
 {
     struct env *env = log->shared->env;
     struct writer w;
@@ -141,7 +147,7 @@ static enum err write_limit(struct plog *log, struct env_file **file)
     char *path = mem_alloc(size);
     (void)snprintf(path, size, "%s/%s", log->directory, RECOVERY_LIMIT_FILE);
     writer_init(&w, 32);
-    checkpoint_write_number(&w, plog_end(log));
+    checkpoint_write_number(&w, limit);
     writer_u8(&w, '\n');
     struct slice text = writer_slice(&w);
     enum err err = env_open(env, path, ENV_OPEN_WRITE | ENV_OPEN_CREATE | ENV_OPEN_TRUNCATE, file);
@@ -193,8 +199,7 @@ static void cut_file(struct plog *log, int64_t now_us)
     struct segment *segment = plog_active(log);
     struct env_file *file = NULL;
     bool is_created = false;
-    enum err err = unlink_file(log, segment->base_offset, ".index");
-    if (!err) err = unlink_file(log, segment->base_offset, ".timeindex");
+    enum err err = plog_unlink_indexes(log, segment->base_offset);
     if (!err && segment->published > segment->size) {
         err = copy_segment_wait(log, segment);
         if (!err) {
@@ -239,15 +244,15 @@ static void continue_truncation(struct plog *log, enum err err, int64_t now_us)
     }
 }
 
-/* The first step always ends with a commit, so that done() never comes from inside the call. */
-static void begin_truncation(struct plog *log, enum err err, struct plog_op *op)
+/* The first step always ends with a commit, so that done() never comes from inside the call. `kept`: where what stays ends. */
+static void begin_truncation(struct plog *log, int64_t kept, enum err err, struct plog_op *op)
 {
     struct env_file *limit = NULL;
     log->truncation_done = op;
     log->truncation_op.done = on_truncation_committed;
     log->generation++;
     plog_ref(log);
-    if (!err && log->has_directory && plog_end(log) < log->recovery_claimed) err = write_limit(log, &limit);
+    if (!err && log->has_directory && kept < log->recovery_claimed) err = write_limit(log, kept, &limit);
     if (err) plog_fail(log, err);
     commit_step(log, TRUNCATION_LIMIT, limit);
     env_file_unref(limit);
@@ -334,7 +339,7 @@ void plog_truncate_to(struct plog *log, int64_t offset, struct plog_op *op)
         }
         if (!err) err = forget_above(log);
     }
-    begin_truncation(log, err, op);
+    begin_truncation(log, plog_end(log), err, op);
 }
 
 void plog_truncate_fully(struct plog *log, int64_t offset, struct plog_op *op)
@@ -349,5 +354,5 @@ void plog_truncate_fully(struct plog *log, int64_t offset, struct plog_op *op)
     producer_state_clear(&log->producers);
     log->start = log->flushed_end = offset;
     if (!err) err = drop_snapshots_above(log, -1);
-    begin_truncation(log, err, op);
+    begin_truncation(log, 0, err, op);
 }

@@ -247,7 +247,7 @@ static void write_entry(struct writer *w, size_t which, struct plog *log, int64_
     int32_t partition = 0;
     bool is_name = plog_parse_name(slice_str(plog_name(log)), &topic, &partition);
     ASSERT(is_name);
-    int64_t offset = which == 0 ? plog_recovery_point(log) : which == 1 ? plog_start(log) : high_watermark;
+    int64_t offset = which == 0 ? plog_recovery_point(log) : which == 1 ? plog_start(log) : plog_durable_watermark(log, high_watermark);
     offset_checkpoint_write_entry(w, topic, partition, offset);
 }
 

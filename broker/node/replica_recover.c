@@ -73,8 +73,10 @@ static void note_damaged(struct replica_manager *m, const struct log_dir *dir, c
 static enum err open_damaged(struct replica_manager *m, struct log_dir *dir, const char *name, struct plog_claims *claim, struct plog **log,
                              struct plog_recovery *recovery)
 {
-    log_line(env_logger(m->env), LOG_ERROR, "log", "%s/%s is damaged: %s; what follows is cut and fetched again from the leader", dir->path,
-             name, recovery->reason);
+    log_line(env_logger(m->env), LOG_ERROR, "log",
+             "%s/%s is damaged: %s; offsets below %lld are kept, this replica leaves the in-sync replicas, and its leader refills it from "
+             "there on",
+             dir->path, name, recovery->reason, (long long)recovery->end);
     env_mark(m->env, "recovery cut a damaged log");
     claim->cut_damage = true;
     enum err err = plog_open(&m->logs, dir->path, name, &m->options.topic_defaults.log, claim, log, recovery);
@@ -116,8 +118,8 @@ static enum err recover_log(struct replica_manager *m, struct log_dir *dir, cons
     }
     if (err != ERR_OK || !log) return err;
     if (recovery.found == PLOG_CUT)
-        log_line(env_logger(m->env), LOG_WARN, "log", "%s: cut %lld torn bytes, the log ends at %lld: %s", name,
-                 (long long)recovery.cut_bytes, (long long)recovery.end, recovery.reason);
+        log_line(env_logger(m->env), LOG_WARN, "log", "%s/%s: cut what a crash left of unflushed writes, the log ends at %lld: %s",
+                 dir->path, name, (long long)recovery.end, recovery.reason);
     adopt_orphan(m, dir, log, min_i64(claim.high_watermark, plog_end(log)));
     return ERR_OK;
 }

@@ -1,8 +1,8 @@
 /* What a power cut leaves of the uncommitted changes.
  *
  * A file: a first part of its changes is taken as the target (all of them for most outcomes); then target and durable version
- * are mixed page by page or sector by sector. A directory: a first part of its changes, as a journal keeps it. So a renamed
- * file may be there with none of its bytes, and a file with all its bytes may have lost its name. */
+ * are mixed page by page or sector by sector, in one outcome with all versions between. A directory: a first part of its changes, as a
+ * journal keeps it. So a renamed file may be there with none of its bytes, and a file with all its bytes may have lost its name. */
 #include "tests/sim/sim_internal.h"
 
 #define PAGE   4096u
@@ -61,6 +61,59 @@ static void tear(const struct inode *file, struct prng *prng, struct bytes *out)
     if (file->durable.size > out->size) bytes_write(out, file->durable.p + out->size, file->durable.size - out->size, out->size);
 }
 
+/* Restores all sectors that changed but the last, or only the first. */
+static void keep_edge(const struct inode *file, bool keeps_last, struct bytes *out)
+{
+    size_t first = SIZE_MAX, last = 0;
+    for (size_t i = 0; i < out->size; i++) {
+        if (out->p[i] == (i < file->durable.size ? file->durable.p[i] : 0)) continue;
+        if (first == SIZE_MAX) first = i / SECTOR * SECTOR;
+        last = i / SECTOR * SECTOR;
+    }
+    if (first == SIZE_MAX) return;
+    if (keeps_last)
+        restore_old(file, out, first, last);
+    else
+        restore_old(file, out, first, first + SECTOR);
+}
+
+static void take_sectors(const struct bytes *now, const uint32_t *moments, uint32_t moment, struct bytes *out)
+{
+    if (out->size < now->size) bytes_resize(out, now->size);
+    for (size_t at = 0; at < now->size; at += SECTOR) {
+        size_t size = now->size - at < SECTOR ? now->size - at : SECTOR;
+        if (moments[at / SECTOR] == moment) memcpy(out->p + at, now->p + at, size);
+    }
+}
+
+/* Data reaches the medium sector by sector whenever the kernel likes; a truncation comes with the journal, and nothing from before
+ * it shows behind its cut. */
+static void mix_moments(const struct inode *file, uint32_t count, struct prng *prng, struct bytes *out)
+{
+    struct bytes now = {0};
+    uint32_t reached = prng_chance(prng, 1, 2) ? count : (uint32_t)prng_below(prng, count + 1u), moment = 0;
+    size_t size = file->durable.size;
+    LIST_FOR_EACH (&file->changes, node) {
+        const struct change *change = CONTAINER_OF(node, struct change, node);
+        size_t end = (size_t)change->position + (change->type == CHANGE_WRITE ? change->data.size : 0);
+        size = end > size ? end : size;
+    }
+    uint32_t *moments = sim_alloc((size / SECTOR + 1) * sizeof *moments);
+    for (size_t i = 0; i <= size / SECTOR; i++) moments[i] = (uint32_t)prng_below(prng, reached + 1u);
+    bytes_copy(&now, &file->durable);
+    bytes_copy(out, &file->durable);
+    LIST_FOR_EACH (&file->changes, node) {
+        const struct change *change = CONTAINER_OF(node, struct change, node);
+        if (moment++ == reached) break;
+        change_apply_to_file(change, &now);
+        if (change->type == CHANGE_TRUNCATE) change_apply_to_file(change, out);
+        take_sectors(&now, moments, moment, out);
+    }
+    bytes_resize(out, now.size);
+    bytes_free(&now);
+    sim_free(moments);
+}
+
 static void cut_file(struct disk *disk, struct inode *file)
 {
     struct prng *prng = &disk->prng;
@@ -83,6 +136,12 @@ static void cut_file(struct disk *disk, struct inode *file)
     case SIM_DISK_ZERO_EXTEND:
         build_prefix(file, count, NULL, &out);
         restore_old(file, &out, 0, out.size);
+        break;
+    case SIM_DISK_MOMENTS: mix_moments(file, count, prng, &out); break;
+    case SIM_DISK_LAST_ONLY:
+    case SIM_DISK_FIRST_LOST:
+        build_prefix(file, count, NULL, &out);
+        keep_edge(file, outcome == SIM_DISK_LAST_ONLY, &out);
         break;
     case SIM_DISK_RANDOM:
     case SIM_DISK_OUTCOME_COUNT: UNREACHABLE();

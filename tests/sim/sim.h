@@ -123,6 +123,9 @@ enum sim_disk_outcome {
     SIM_DISK_PAGES,       /* each 4 KiB page old or new */
     SIM_DISK_TORN,        /* one page torn between its 512-byte sectors, what follows is lost */
     SIM_DISK_ZERO_EXTEND, /* the new size, zeros where the new bytes should be */
+    SIM_DISK_MOMENTS,     /* each sector as it was after some of the changes, and so the size: write-back has no order */
+    SIM_DISK_LAST_ONLY,   /* of the sectors that changed only the last arrived */
+    SIM_DISK_FIRST_LOST,  /* of the sectors that changed only the first did not arrive */
     SIM_DISK_OUTCOME_COUNT
 };
 void sim_disk_set_outcome(struct sim_node *node, enum sim_disk_outcome outcome);
