@@ -15,6 +15,7 @@
  *   Q-LEADER    a new leader's log reaches the greatest high watermark that ever was
  *   Q-LOST      so does every member of ISR and ELR, also one that is down (by what was durable)
  *   Q-DUR       what was durable before a crash is there after it, or the node has left ISR and ELR
+ *   L-TORN      no log is called damaged: power cuts and failing disks leave torn tails, and nothing rots here
  *   Q-ACK       nothing is acknowledged above the greatest high watermark
  *   L-MATCH     in the end all replicas hold the same bytes
  *

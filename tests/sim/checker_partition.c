@@ -210,7 +210,21 @@ static void look_at_one(void *context, struct uuid topic_id, int32_t index, cons
     }
 }
 
-void checker_look_at_replicas(struct checker *checker) { replica_manager_each(checker->current.replicas, look_at_one, checker); }
+/* L-TORN. */
+static void check_recovery(struct checker *checker)
+{
+    size_t count = 0;
+    (void)replica_manager_damaged(checker->current.replicas, &count);
+    if (count > 0)
+        verdict_fail(checker->verdict, "L-TORN", "node %u calls %zu logs damaged that only a power cut has seen", checker->current_node,
+                     count);
+}
+
+void checker_look_at_replicas(struct checker *checker)
+{
+    check_recovery(checker);
+    replica_manager_each(checker->current.replicas, look_at_one, checker);
+}
 
 /* ---- committed metadata -------------------------------------------------------------------------------------------- */
 
