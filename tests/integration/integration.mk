@@ -6,11 +6,14 @@ $(B)/probe: $(B)/tests/integration/probe.o $(WIRE_OBJ)
 $(B)/admin: $(B)/tests/integration/admin.o $(B)/libcommon.a
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $^ -lrdkafka -pthread
+$(B)/tear: $(B)/tests/integration/tear.o $(B)/libcommon.a
+	$(if $(V),,@echo "  CC $@")
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $^
 $(B)/bad-input: $(B)/tests/integration/bad_input.o $(WIRE_OBJ)
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $^
 
-INTEGRATION_NEEDS := $(B)/probe $(B)/admin $(B)/bad-input $(B)/failover-client
+INTEGRATION_NEEDS := $(B)/probe $(B)/admin $(B)/tear $(B)/bad-input $(B)/failover-client
 INTEGRATION := $(filter-out %/lib.sh,$(sort $(wildcard tests/integration/*.sh)))
 CHECK_NEEDS += $(INTEGRATION_NEEDS)
 CHECK_RUN += $(INTEGRATION)
