@@ -93,7 +93,8 @@ static int32_t voter_bit(const struct checker *checker, uint32_t node)
 static void see_skipped_terms(struct checker *checker, uint32_t node, const struct checker_node *known, int64_t term)
 {
     for (int64_t t = known->vote == RAFT_NOBODY ? known->term : known->term + 1; t < term; t++) {
-        for (uint32_t candidate = 0; candidate < checker->voter_count; candidate++) *votes_for(checker, t, candidate) |= voter_bit(checker, node);
+        for (uint32_t candidate = 0; candidate < checker->voter_count; candidate++)
+            *votes_for(checker, t, candidate) |= voter_bit(checker, node);
     }
 }
 

@@ -14,12 +14,13 @@
  *               durable up to it, the leader included
  *   Q-LEADER    a new leader's log reaches the greatest high watermark that ever was
  *   Q-LOST      so does every member of ISR and ELR, also one that is down (by what was durable)
- *   Q-DUR       what was durable before a crash is there after it, or the node has left ISR and ELR
+ *   Q-DUR       what a replica called durable before a crash is there after it
  *   L-TORN      no log is called damaged: power cuts and failing disks leave torn tails, and nothing rots here
  *   Q-ACK       nothing is acknowledged above the greatest high watermark
  *   L-MATCH     in the end all replicas hold the same bytes
  *
- * A node whose disk was wiped owes nothing until it has left every ISR and ELR: the promise allows for it (reliability 1.4). */
+ * A node whose disk was wiped owes nothing until it has registered again and left every ISR and ELR: the promise allows for it
+ * (reliability 1.4), and until then late heartbeats and fetches of its earlier life may bring it back. */
 #ifndef SKIFF_TESTS_SIM_CHECKER_H
 #define SKIFF_TESTS_SIM_CHECKER_H
 
@@ -54,11 +55,11 @@ struct checker_partition {
 struct checker_node {
     bool is_seen, is_known;
     bool is_replaced; /* has another disk, and so is another voter */
-    int64_t lost; /* entries that its wiped disk held: their acknowledgements may still be on their way */
+    int64_t lost;     /* entries that its wiped disk held: their acknowledgements may still be on their way */
     int64_t term, commit, last_term;
     int64_t durable; /* was once, and was not seen cut: enough to have been counted */
     int64_t owed;    /* is for sure: the least that a restart must find */
-    int32_t vote; /* in `term`; RAFT_NOBODY: none */
+    int32_t vote;    /* in `term`; RAFT_NOBODY: none */
     int64_t image_index;
 };
 struct checker {

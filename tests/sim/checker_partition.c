@@ -12,7 +12,7 @@ static const struct image_topic *topic_of(const struct checker *checker, uint32_
 {
     const struct workload_topic *topic = workload_topic_of(checker->workload, partition);
     *index = (int32_t)(partition - topic->first);
-    return checker->newest ? map_get(&checker->newest->topics, slice_str(topic->name)) : NULL;
+    return checker->newest && !uuid_is_zero(topic->id) ? image_topic_by_id(checker->newest, topic->id) : NULL;
 }
 
 /* The committed state; NULL before the topic exists, and while nobody who runs knows it. */
@@ -20,6 +20,7 @@ static const struct image_partition *committed_state(const struct checker *check
 {
     int32_t index = 0;
     if (!checker->newest || checker->newest->index < checker->truth_index) return NULL;
+    if (workload_topic_of(checker->workload, partition)->is_deleted) return NULL; /* nothing is owed */
     const struct image_topic *topic = topic_of(checker, partition, &index);
     return topic && index < topic->partition_count ? &topic->partitions[index] : NULL;
 }
@@ -132,13 +133,11 @@ static void check_ends(struct checker *checker, uint32_t partition, const struct
                  (long long)info->durable_end, (long long)info->log_end);
 }
 
-/* A log that recovery found damaged is set aside; it owes nothing, for its node has left the sets before it came back. */
+/* Also when nobody counts on it any more: it may have been counted while it ran. */
 static void check_restart(struct checker *checker, uint32_t partition, const struct checker_replica *before,
                           const struct replica_info *info)
 {
-    const struct image_partition *state = committed_state(checker, partition);
     if (before->is_seen || !before->is_known || info->log_end >= before->durable_end) return;
-    if (!state || !is_counted_on(state, checker->current_node)) return;
     verdict_fail(checker->verdict, "Q-DUR", "partition %u: node %u restarts with offsets below %lld; those below %lld were durable",
                  partition, checker->current_node, (long long)info->log_end, (long long)before->durable_end);
 }
@@ -203,10 +202,9 @@ static void look_at_one(void *context, struct uuid topic_id, int32_t index, cons
 {
     struct checker *checker = context;
     for (uint32_t t = 0; t < checker->workload->topic_count; t++) {
-        int32_t unused = 0;
-        uint32_t first = checker->workload->topics[t].first;
-        const struct image_topic *topic = topic_of(checker, first, &unused);
-        if (topic && uuid_equal(topic->id, topic_id)) look_at_replica(checker, first + (uint32_t)index, info);
+        const struct workload_topic *topic = &checker->workload->topics[t];
+        /* What is being deleted goes in the turn in which it may still have advanced. */
+        if (uuid_equal(topic->id, topic_id) && !topic->is_deleted) look_at_replica(checker, topic->first + (uint32_t)index, info);
     }
 }
 
@@ -233,7 +231,8 @@ void checker_look_at_truth(struct checker *checker)
     for (uint32_t partition = 0; partition < checker->workload->partition_count; partition++) {
         const struct image_partition *state = committed_state(checker, partition);
         struct checker_partition *p = &checker->partitions[partition];
-        if (!state || (p->is_known && state->partition_epoch == p->partition_epoch)) continue;
+        if (!state) continue;
+        if (p->is_known && state->partition_epoch == p->partition_epoch) continue;
         p->is_known = true;
         if (state->leader_epoch < p->leader_epoch || state->partition_epoch < p->partition_epoch)
             verdict_fail(checker->verdict, "P-PE", "partition %u went back from epochs (%d, %d) to (%d, %d)", partition, p->leader_epoch,

@@ -83,13 +83,24 @@ void client_send(struct client_call *call, int32_t broker, int16_t api_key, int1
 
 /* ---- metadata ------------------------------------------------------------------------------------------------------ */
 
+static void begin_topic(struct client *client, uint32_t t)
+{
+    const struct workload_topic *topic = &client->workload->topics[t];
+    if (client->has_begun[t] || !client->is_set_up) return;
+    client->has_begun[t] = true;
+    for (uint32_t p = topic->first; p < topic->first + (uint32_t)topic->partition_count; p++) {
+        producer_begin(&client->producers[p]);
+        consumer_begin(&client->consumers[p]);
+    }
+}
+
 static void take_topic(struct client *client, const struct metadata_response_topics *found)
 {
     const struct workload *workload = client->workload;
     for (uint32_t t = 0; t < workload->topic_count; t++) {
         const struct workload_topic *topic = &workload->topics[t];
-        if (!slice_equal_str(found->name, topic->name) || found->error_code != KAFKA_NONE) continue;
-        client->topic_ids[t] = found->topic_id;
+        if (!uuid_equal(found->topic_id, topic->id) || topic->is_deleted || found->error_code != KAFKA_NONE) continue;
+        begin_topic(client, t);
         for (int32_t i = 0; i < found->partitions_count; i++) {
             const struct metadata_response_partitions *partition = &found->partitions[i];
             struct client_partition *known = &client->partitions[topic->first + (uint32_t)partition->partition_index];
@@ -137,39 +148,6 @@ static void again_soon(struct client *client, int64_t now_us)
     env_timer_set(client->env, &client->setup_timer, now_us + client_pause_us(client, RETRY_US));
 }
 
-static void on_created(struct client_call *call, enum err err, const void *message, int64_t now_us)
-{
-    struct client *client = call->client;
-    const struct create_topics_response *response = message;
-    bool is_there = err == ERR_OK && response->topics_count == 1 &&
-                    (response->topics[0].error_code == KAFKA_NONE || response->topics[0].error_code == KAFKA_TOPIC_ALREADY_EXISTS);
-    if (is_there)
-        client->topics_created++;
-    else
-        log_line(env_logger(client->env), LOG_DEBUG, "client", "creating %s: %s", client->workload->topics[client->topics_created].name,
-                 err ? err_text(err) : kafka_error_name(response->topics[0].error_code));
-    again_soon(client, now_us);
-}
-
-static void create_topic(struct client *client, const struct workload_topic *topic)
-{
-    char minimum[8];
-    (void)snprintf(minimum, sizeof minimum, "%d", topic->min_insync);
-    struct create_topics_request_configs config = {SLICE_LITERAL("min.insync.replicas"), slice_str(minimum)};
-    struct create_topics_request_topics wanted;
-    struct create_topics_request request;
-    codec_set_defaults(KMSG_CREATE_TOPICS_REQUEST, &request);
-    wanted = (struct create_topics_request_topics){.name = slice_str(topic->name),
-                                                   .num_partitions = topic->partition_count,
-                                                   .replication_factor = topic->replication_factor,
-                                                   .configs = &config,
-                                                   .configs_count = 1};
-    request.topics = &wanted;
-    request.topics_count = 1;
-    request.timeout_ms = 3000;
-    client_send(&client->create_call, -1, API_CREATE_TOPICS, 7, &request, REQUEST_TIMEOUT_US);
-}
-
 static void on_producer_id(struct client_call *call, enum err err, const void *message, int64_t now_us)
 {
     struct client *client = call->client;
@@ -186,16 +164,15 @@ static void on_producer_id(struct client_call *call, enum err err, const void *m
     again_soon(client, now_us);
 }
 
-/* The next thing to do before producing. */
+/* The next thing to do before producing; afterwards, what becomes of topics. */
 static void on_setup_timer(struct env_timer *timer, int64_t now_us)
 {
     struct client *client = CONTAINER_OF(timer, struct client, setup_timer);
-    struct workload *workload = client->workload;
-    (void)now_us;
-    if (client->topics_created < workload->topic_count) {
-        create_topic(client, &workload->topics[client->topics_created]);
+    if (client->index == 0 && admin_step(client)) {
+        again_soon(client, now_us);
         return;
     }
+    if (client->producer_id < 0 && client_call_is_pending(&client->producer_id_call)) return;
     if (client->producer_id < 0) {
         struct init_producer_id_request request;
         codec_set_defaults(KMSG_INIT_PRODUCER_ID_REQUEST, &request);
@@ -203,11 +180,9 @@ static void on_setup_timer(struct env_timer *timer, int64_t now_us)
         client_send(&client->producer_id_call, -1, API_INIT_PRODUCER_ID, 4, &request, REQUEST_TIMEOUT_US);
         return;
     }
-    client_refresh(client);
-    for (uint32_t p = 0; p < workload->partition_count; p++) {
-        producer_begin(&client->producers[p]);
-        consumer_begin(&client->consumers[p]);
-    }
+    if (!client->is_set_up) client_refresh(client);
+    client->is_set_up = true;
+    if (client->index == 0) again_soon(client, now_us);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
@@ -227,11 +202,11 @@ static void client_start(void *user, struct sim_node *node)
     client->producer_id = -1;
     for (uint32_t i = 0; i < workload->node_count; i++) client->brokers[i].client = client;
     client->metadata_call = (struct client_call){.client = client, .done = on_metadata};
-    client->create_call = (struct client_call){.client = client, .done = on_created};
+    admin_init(client);
     client->producer_id_call = (struct client_call){.client = client, .done = on_producer_id};
     env_timer_init(&client->refresh_timer, on_refresh_timer);
     env_timer_init(&client->setup_timer, on_setup_timer);
-    for (uint32_t p = 0; p < workload->partition_count; p++) {
+    for (uint32_t p = 0; p < WORKLOAD_PARTITIONS_MAX; p++) {
         client->partitions[p] = (struct client_partition){-1, -1};
         producer_init(&client->producers[p], client, p);
         consumer_init(&client->consumers[p], client, p);
@@ -259,11 +234,12 @@ const struct workload_topic *workload_topic_of(const struct workload *workload, 
 
 bool workload_is_quiet(const struct workload *workload)
 {
+    if (!admin_is_done(workload)) return false;
     for (uint32_t i = 0; i < workload->client_count; i++) {
         const struct client *client = workload->clients[i];
         if (client->producer_id < 0) return false;
         for (uint32_t p = 0; p < workload->partition_count; p++) {
-            if (client->producers[p].batch_count > 0) return false;
+            if (client->producers[p].batch_count > 0 && !workload_topic_of(workload, p)->is_deleted) return false;
         }
     }
     return true;
@@ -275,7 +251,7 @@ static bool is_all_read(void *context)
 {
     const struct workload *workload = context;
     for (uint32_t p = 0; p < workload->partition_count; p++) {
-        if (!workload->clients[0]->consumers[p].is_done) return false;
+        if (!workload->clients[0]->consumers[p].is_done && !workload_topic_of(workload, p)->is_deleted) return false;
     }
     return true;
 }
@@ -286,6 +262,7 @@ bool workload_final_read(struct workload *workload, int64_t timeout_us)
     for (uint32_t p = 0; p < workload->partition_count; p++) consumer_begin_final(&client->consumers[p]);
     if (!sim_wait(workload->sim, is_all_read, workload, timeout_us)) return false;
     for (uint32_t p = 0; p < workload->partition_count; p++) {
+        if (workload_topic_of(workload, p)->is_deleted) continue;
         history_check_final(&workload->history, p, client->consumers[p].values, client->consumers[p].count);
     }
     return true;

@@ -61,12 +61,12 @@ struct client {
     struct prng prng;
     struct client_broker brokers[WORKLOAD_NODES_MAX];
     struct client_partition partitions[WORKLOAD_PARTITIONS_MAX];
-    struct uuid topic_ids[WORKLOAD_TOPICS_MAX];
-    struct client_call metadata_call, create_call, producer_id_call;
-    bool is_refresh_due;
+    bool has_begun[WORKLOAD_TOPICS_MAX]; /* to produce and to consume */
+    struct client_call metadata_call, create_call, delete_call, producer_id_call;
+    bool is_refresh_due, is_set_up;
     struct env_timer refresh_timer, setup_timer;
-    uint32_t topics_created;
-    int64_t producer_id; /* -1: none yet */
+    uint32_t creating, deleting; /* the topic that the call is about */
+    int64_t producer_id;         /* -1: none yet */
     int16_t producer_epoch;
     struct producer producers[WORKLOAD_PARTITIONS_MAX];
     struct consumer consumers[WORKLOAD_PARTITIONS_MAX];
@@ -78,6 +78,12 @@ static inline bool client_call_is_pending(const struct client_call *call) { retu
 /* What we know of leaders is wrong: ask again soon. */
 void client_refresh(struct client *client);
 int64_t client_pause_us(struct client *client, int64_t mean_us);
+
+/* admin.c: topics come and go. Client 0 does it for all. */
+void admin_init(struct client *client);
+/* The next thing to do; false: nothing now. */
+bool admin_step(struct client *client);
+bool admin_is_done(const struct workload *workload);
 
 void producer_init(struct producer *producer, struct client *client, uint32_t partition);
 void producer_begin(struct producer *producer);

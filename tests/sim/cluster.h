@@ -28,6 +28,7 @@ enum fault {
     FAULT_CLOCK,     /* a wall clock jumps */
     FAULT_DRIFT,     /* a monotonic clock runs fast or slow from now on */
     FAULT_WIPE,      /* a node comes back with an empty disk; once in a run: the promise covers one lost disk */
+    FAULT_RECREATE,  /* a topic is deleted and created again */
     FAULT_VOTE,      /* plots: faults_plots.c */
     FAULT_AMNESIA,
     FAULT_DEPOSE,
@@ -86,6 +87,7 @@ struct cluster {
     int64_t fault_mean_us, next_fault_at, undo_network_at;
     bool injects, has_lost_disk, is_plotting_amnesia;
     uint64_t fault_counts[FAULT_COUNT];
+    int64_t learned_index; /* of metadata */
     /* Settings of the nodes, drawn from the seed. */
     int64_t session_timeout_ms, lag_max_ms, segment_bytes, snapshot_log_bytes;
 };

@@ -222,7 +222,8 @@ void cluster_view(struct cluster_node *node, struct checker_view *view, struct r
 
 static bool is_whole(const struct cluster *cluster, const struct image *image)
 {
-    uint32_t active = 0, topics = 0;
+    uint32_t active = 0, topics = 0, wanted = 0;
+    for (uint32_t t = 0; t < cluster->workload.topic_count; t++) wanted += !cluster->workload.topics[t].is_deleted;
     MAP_FOR_EACH (&image->brokers, struct image_broker, broker) active += image_broker_is_active(broker);
     MAP_FOR_EACH (&image->topics, struct image_topic, topic) {
         topics++;
@@ -231,7 +232,7 @@ static bool is_whole(const struct cluster *cluster, const struct image *image)
             if (partition->leader == NO_LEADER || partition->isr_count != partition->replica_count) return false;
         }
     }
-    return active == cluster->node_count - cluster->workload.first_broker && topics == cluster->workload.topic_count;
+    return active == cluster->node_count - cluster->workload.first_broker && topics == wanted;
 }
 
 bool cluster_is_converged(struct cluster *cluster)
@@ -296,7 +297,8 @@ void cluster_check_logs(struct cluster *cluster)
     const struct image *image = broker_node_image(cluster->nodes[cluster->workload.first_broker].broker);
     for (uint32_t t = 0; t < cluster->workload.topic_count; t++) {
         const struct workload_topic *topic = &cluster->workload.topics[t];
-        const struct image_topic *found = map_get(&image->topics, slice_str(topic->name));
+        const struct image_topic *found = image_topic_by_id(image, topic->id);
+        if (topic->is_deleted) continue;
         ASSERT(found != NULL);
         for (int32_t i = 0; i < found->partition_count; i++) compare_logs(cluster, topic, i, &found->partitions[i]);
     }

@@ -12,6 +12,11 @@ static void schedule(struct consumer *consumer, int64_t delay_us)
     env_timer_set(client->env, &consumer->timer, env_now_us(client->env) + client_pause_us(client, delay_us));
 }
 
+static bool is_over(const struct consumer *consumer)
+{
+    return workload_topic_of(consumer->client->workload, consumer->partition)->is_deleted;
+}
+
 static void fetch(struct consumer *consumer)
 {
     struct client *client = consumer->client;
@@ -25,10 +30,8 @@ static void fetch(struct consumer *consumer)
                                                  .log_start_offset = -1,
                                                  .partition_max_bytes = 1 << (8 + prng_below(&client->prng, 10)),
                                                  .high_watermark = INT64_MAX};
-    struct fetch_request_topics topics = {.topic = slice_str(topic->name),
-                                          .topic_id = client->topic_ids[topic - workload->topics],
-                                          .partitions = &partition,
-                                          .partitions_count = 1};
+    struct fetch_request_topics topics = {
+        .topic = slice_str(topic->name), .topic_id = topic->id, .partitions = &partition, .partitions_count = 1};
     struct fetch_request request;
     codec_set_defaults(KMSG_FETCH_REQUEST, &request);
     request.max_wait_ms = consumer->is_final ? 50 : 500;
@@ -45,7 +48,7 @@ static void on_timer(struct env_timer *timer, int64_t now_us)
     struct consumer *consumer = CONTAINER_OF(timer, struct consumer, timer);
     struct client *client = consumer->client;
     (void)now_us;
-    if (client_call_is_pending(&consumer->call) || consumer->is_done) return;
+    if (client_call_is_pending(&consumer->call) || consumer->is_done || is_over(consumer)) return;
     if (client->partitions[consumer->partition].leader < 0) {
         client_refresh(client);
         schedule(consumer, BACKOFF_US);
@@ -140,6 +143,7 @@ static void on_fetched(struct client_call *call, enum err err, const void *messa
     const struct fetch_response *response = message;
     const struct fetch_response_partitions *answer = NULL;
     (void)now_us;
+    if (is_over(consumer)) return;
     if (err == ERR_OK && response->responses_count == 1 && response->responses[0].partitions_count == 1)
         answer = &response->responses[0].partitions[0];
     if (answer && answer->error_code == KAFKA_NONE) {

@@ -8,8 +8,8 @@
 
 const char *fault_name(enum fault fault)
 {
-    static const char *const names[] = {"kill",  "power", "power-all", "stop", "pause", "isolate", "split", "cut",     "slow",
-                                        "stall", "eio",   "full",      "clock", "drift", "wipe",   "vote",  "amnesia", "depose"};
+    static const char *const names[] = {"kill", "power", "power-all", "stop",  "pause", "isolate",  "split", "cut",     "slow",  "stall",
+                                        "eio",  "full",  "clock",     "drift", "wipe",  "recreate", "vote",  "amnesia", "depose"};
     _Static_assert(sizeof names / sizeof *names == FAULT_COUNT, "a name for each");
     ASSERT((size_t)fault < FAULT_COUNT);
     return names[fault];
@@ -168,6 +168,8 @@ static bool inject(struct cluster *cluster, enum fault fault)
         if (!faults_may_lose_disk(node) || !is_running) return false;
         faults_wipe(node);
         return true;
+    case FAULT_RECREATE:
+        return workload_recreate(&cluster->workload, (uint32_t)prng_below(&cluster->faults, cluster->workload.topic_count));
     case FAULT_VOTE: return false; /* faults_on_event() sees its moment */
     case FAULT_AMNESIA: return plot_amnesia(cluster);
     case FAULT_DEPOSE: return plot_depose(node);

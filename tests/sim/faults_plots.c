@@ -3,8 +3,8 @@
  *   vote     power fails at about the time when a vote becomes durable: was it told before?
  *   amnesia  a minority sleeps; of the majority that goes on without it one disk is lost and the others die while the sleepers wake:
  *            a lost disk that votes would make them a majority
- *   depose   a node that clients still reach is cut off from its peers while its disk answers late and out of order: it has a
- *            tail to cut, and flushes on their way, when it comes back; then its power fails */
+ *   depose   a node that clients still reach is cut off from its peers, and its disk stalls: it has a tail to cut, and a flush of it
+ *            on its way, when it comes back; soon after that flush has ended its power fails */
 #include "tests/sim/faults_internal.h"
 
 #include "common/assert.h"
@@ -75,18 +75,28 @@ bool plot_amnesia(struct cluster *cluster)
 
 /* ---- depose -------------------------------------------------------------------------------------------------------- */
 
+/* It hears of its successor, cuts its tail and fetches, while a flush from before is still on its way; the next ones take long. */
+static void end_reign(void *context)
+{
+    struct cluster_node *node = context;
+    struct cluster *cluster = node->cluster;
+    sim_disk_stall_commits(node->node, 0);
+    if (!cluster->injects) return;
+    sim_disk_set_commit_latency(node->node, 100, prng_range(&cluster->faults, 5, 200) * SIM_MS);
+    node->undo_slow_disk_at = faults_later(cluster, 1000, 3000);
+}
+
 bool plot_depose(struct cluster_node *node)
 {
     struct cluster *cluster = node->cluster;
     if (!sim_node_is_running(node->node) || cluster->undo_network_at || node->undo_slow_disk_at) return false;
+    int64_t healed_at = faults_later(cluster, cluster->session_timeout_ms / 2, 2 * cluster->session_timeout_ms);
+    int64_t flushed_at = healed_at + prng_range(&cluster->faults, 0, 1000) * SIM_MS;
     faults_isolate(node, true, true, false);
-    cluster->undo_network_at = faults_later(cluster, cluster->session_timeout_ms / 2, 2 * cluster->session_timeout_ms);
-    int64_t healed_us = cluster->undo_network_at - sim_now_us(cluster->sim);
-    node->undo_slow_disk_at = cluster->undo_network_at + 2 * (int64_t)SIM_SECOND;
-    sim_disk_set_commit_latency(node->node, 100, prng_range(&cluster->faults, 20, 500) * SIM_MS);
-    if (prng_chance(&cluster->faults, 3, 4)) {
-        int64_t cut_us = healed_us + prng_range(&cluster->faults, 0, 1500) * SIM_MS;
-        sim_at(cluster->sim, sim_now_us(cluster->sim) + cut_us, cut_power, node);
-    }
+    cluster->undo_network_at = healed_at;
+    sim_disk_stall_commits(node->node, flushed_at);
+    sim_at(cluster->sim, healed_at, end_reign, node);
+    if (prng_chance(&cluster->faults, 3, 4))
+        sim_at(cluster->sim, flushed_at + prng_range(&cluster->faults, 0, 200) * SIM_MS, cut_power, node);
     return true;
 }

@@ -56,10 +56,8 @@ static void send_batch(struct batch *batch)
     const struct workload_topic *topic = workload_topic_of(workload, producer->partition);
     struct produce_request_partition_data data = {.index = (int32_t)(producer->partition - topic->first),
                                                   .records = buf_slice(batch->records)};
-    struct produce_request_topic_data topic_data = {.name = slice_str(topic->name),
-                                                    .topic_id = client->topic_ids[topic - workload->topics],
-                                                    .partition_data = &data,
-                                                    .partition_data_count = 1};
+    struct produce_request_topic_data topic_data = {
+        .name = slice_str(topic->name), .topic_id = topic->id, .partition_data = &data, .partition_data_count = 1};
     struct produce_request request;
     codec_set_defaults(KMSG_PRODUCE_REQUEST, &request);
     request.transactional_id = SLICE_NULL;
@@ -80,10 +78,16 @@ static void schedule(struct producer *producer, int64_t mean_us)
     env_timer_set(client->env, &producer->timer, env_now_us(client->env) + client_pause_us(client, mean_us));
 }
 
+static bool is_over(const struct producer *producer)
+{
+    return workload_topic_of(producer->client->workload, producer->partition)->is_deleted;
+}
+
 static void pump(struct producer *producer)
 {
     struct client *client = producer->client;
     const struct workload *workload = client->workload;
+    if (is_over(producer)) return;
     /* A broker without state of a producer takes any first sequence, as Kafka's does: until the first batch is acknowledged there
      * is no second one that could be taken for it. */
     uint32_t window = producer->has_acked ? workload->window : 1;
@@ -159,6 +163,7 @@ static void on_produced(struct client_call *call, enum err err, const void *mess
     struct batch *batch = CONTAINER_OF(call, struct batch, call);
     const struct produce_response *response = message;
     struct producer *producer = batch->producer;
+    if (is_over(producer)) return;
     if (err != ERR_OK) {
         log_line(env_logger(producer->client->env), LOG_DEBUG, "producer", "partition %u sequence %d: %s", producer->partition,
                  batch->base_sequence, err_text(err));

@@ -21,7 +21,7 @@
 #include "tests/sim/sim.h"
 
 #define WORKLOAD_NODES_MAX      9
-#define WORKLOAD_TOPICS_MAX     4
+#define WORKLOAD_TOPICS_MAX     8
 #define WORKLOAD_PARTITIONS_MAX 16 /* of all topics together */
 #define WORKLOAD_CLIENTS_MAX    4
 #define PRODUCER_WINDOW_MAX     5 /* what an idempotent producer may have under way */
@@ -75,8 +75,13 @@ void history_check_final(struct history *history, uint32_t partition, const uint
 
 /* ---- workload ------------------------------------------------------------------------------------------------------ */
 
+/* One life of a topic: what is created again under its name is another one, with partitions of its own. */
 struct workload_topic {
     char name[32];
+    struct uuid id; /* zero until committed metadata has it */
+    bool is_created;
+    bool is_deleted; /* its deletion was asked for: nothing is owed any more */
+    bool is_gone;    /* its deletion was answered */
     int32_t partition_count;
     int16_t replication_factor, min_insync;
     uint32_t first; /* number of its partition 0 among all */
@@ -91,6 +96,7 @@ struct workload {
     char hosts[WORKLOAD_NODES_MAX][16];
     uint16_t port;
     uint32_t topic_count, partition_count, client_count;
+    uint32_t first_life_count; /* the topics that are created at the start; the others were created again */
     struct workload_topic topics[WORKLOAD_TOPICS_MAX];
     uint32_t window;      /* batches under way of a producer */
     uint32_t records_max; /* per producer */
@@ -107,6 +113,10 @@ struct workload {
 void workload_add_clients(struct workload *workload);
 /* Every batch that was ever begun is acknowledged. */
 bool workload_is_quiet(const struct workload *workload);
+/* Asks for the topic to be deleted and created again. False: not possible now. */
+bool workload_recreate(struct workload *workload, uint32_t topic);
+/* Committed metadata has a topic of that name and id. */
+void workload_learn(struct workload *workload, struct slice name, struct uuid id);
 const struct workload_topic *workload_topic_of(const struct workload *workload, uint32_t partition);
 /* Reads every partition from the start to the high watermark and checks it. Drives the simulation; false: not done in time. */
 bool workload_final_read(struct workload *workload, int64_t timeout_us);

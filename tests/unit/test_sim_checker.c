@@ -18,12 +18,8 @@ static void begin(struct checker_test *test)
 /* `vote` and `entries`, all of them durable, are what the node shows. */
 static void look(struct checker_test *test, uint32_t node, enum raft_role role, int64_t term, int32_t vote, int64_t entries, int64_t commit)
 {
-    const struct raft_status raft = {.role = role,
-                                     .term = term,
-                                     .vote = {.id = vote},
-                                     .last_index = entries,
-                                     .durable_index = entries,
-                                     .commit_index = commit};
+    const struct raft_status raft = {
+        .role = role, .term = term, .vote = {.id = vote}, .last_index = entries, .durable_index = entries, .commit_index = commit};
     const struct checker_view view = {.raft = &raft};
     checker_look(&test->checker, node, &view, NULL);
 }

@@ -1,0 +1,144 @@
+/* The model admin: creates topics, deletes them, creates them again. Every request is repeated until its answer says that what it
+ * asks for is so; a deletion names the id, so that one that comes late cannot hit the next topic of that name. */
+#include "tests/sim/client.h"
+
+#include <stdio.h>
+
+#define REQUEST_TIMEOUT_US (5 * (int64_t)SIM_SECOND)
+
+/* ---- creating ------------------------------------------------------------------------------------------------------ */
+
+static void on_created(struct client_call *call, enum err err, const void *message, int64_t now_us)
+{
+    struct client *client = call->client;
+    struct workload_topic *topic = &client->workload->topics[client->creating];
+    const struct create_topics_response *response = message;
+    (void)now_us;
+    if (err == ERR_OK && response->topics_count == 1 &&
+        (response->topics[0].error_code == KAFKA_NONE || response->topics[0].error_code == KAFKA_TOPIC_ALREADY_EXISTS))
+        topic->is_created = true;
+    else
+        log_line(env_logger(client->env), LOG_DEBUG, "client", "creating %s: %s", topic->name,
+                 err ? err_text(err) : kafka_error_name(response->topics[0].error_code));
+}
+
+static void create_topic(struct client *client, const struct workload_topic *topic)
+{
+    char minimum[8];
+    (void)snprintf(minimum, sizeof minimum, "%d", topic->min_insync);
+    struct create_topics_request_configs config = {SLICE_LITERAL("min.insync.replicas"), slice_str(minimum)};
+    struct create_topics_request_topics wanted;
+    struct create_topics_request request;
+    codec_set_defaults(KMSG_CREATE_TOPICS_REQUEST, &request);
+    wanted = (struct create_topics_request_topics){.name = slice_str(topic->name),
+                                                   .num_partitions = topic->partition_count,
+                                                   .replication_factor = topic->replication_factor,
+                                                   .configs = &config,
+                                                   .configs_count = 1};
+    request.topics = &wanted;
+    request.topics_count = 1;
+    request.timeout_ms = 3000;
+    client_send(&client->create_call, -1, API_CREATE_TOPICS, 7, &request, REQUEST_TIMEOUT_US);
+}
+
+/* ---- deleting ------------------------------------------------------------------------------------------------------ */
+
+static void on_deleted(struct client_call *call, enum err err, const void *message, int64_t now_us)
+{
+    struct client *client = call->client;
+    struct workload_topic *topic = &client->workload->topics[client->deleting];
+    const struct delete_topics_response *response = message;
+    (void)now_us;
+    if (err == ERR_OK && response->responses_count == 1 &&
+        (response->responses[0].error_code == KAFKA_NONE || response->responses[0].error_code == KAFKA_UNKNOWN_TOPIC_ID))
+        topic->is_gone = true;
+    else
+        log_line(env_logger(client->env), LOG_DEBUG, "client", "deleting %s: %s", topic->name,
+                 err ? err_text(err) : kafka_error_name(response->responses[0].error_code));
+}
+
+static void delete_topic(struct client *client, const struct workload_topic *topic)
+{
+    struct delete_topics_request_topics wanted = {.name = SLICE_NULL, .topic_id = topic->id};
+    struct delete_topics_request request;
+    codec_set_defaults(KMSG_DELETE_TOPICS_REQUEST, &request);
+    request.topics = &wanted;
+    request.topics_count = 1;
+    request.timeout_ms = 3000;
+    client_send(&client->delete_call, -1, API_DELETE_TOPICS, 6, &request, REQUEST_TIMEOUT_US);
+}
+
+/* ---- what comes next ----------------------------------------------------------------------------------------------- */
+
+/* The one of the same name before it is gone. */
+static bool may_create(const struct workload *workload, uint32_t t)
+{
+    for (uint32_t before = 0; before < t; before++) {
+        if (strcmp(workload->topics[before].name, workload->topics[t].name) == 0 && !workload->topics[before].is_gone) return false;
+    }
+    return true;
+}
+
+bool admin_step(struct client *client)
+{
+    const struct workload *workload = client->workload;
+    bool is_busy = false;
+    for (uint32_t t = 0; t < workload->topic_count; t++) {
+        const struct workload_topic *topic = &workload->topics[t];
+        if (topic->is_deleted && !topic->is_gone && !client_call_is_pending(&client->delete_call)) {
+            client->deleting = t;
+            delete_topic(client, topic);
+        } else if (!topic->is_created && may_create(workload, t) && !client_call_is_pending(&client->create_call)) {
+            client->creating = t;
+            create_topic(client, topic);
+        }
+        is_busy |= t < workload->first_life_count && !topic->is_created;
+    }
+    return is_busy;
+}
+
+void admin_init(struct client *client)
+{
+    client->create_call = (struct client_call){.client = client, .done = on_created};
+    client->delete_call = (struct client_call){.client = client, .done = on_deleted};
+}
+
+bool admin_is_done(const struct workload *workload)
+{
+    for (uint32_t t = 0; t < workload->topic_count; t++) {
+        const struct workload_topic *topic = &workload->topics[t];
+        if (topic->is_deleted ? !topic->is_gone : !topic->is_created) return false;
+    }
+    return true;
+}
+
+/* ---- lives --------------------------------------------------------------------------------------------------------- */
+
+bool workload_recreate(struct workload *workload, uint32_t t)
+{
+    struct workload_topic *topic = &workload->topics[t];
+    if (!topic->is_created || topic->is_deleted || uuid_is_zero(topic->id)) return false;
+    if (workload->topic_count == WORKLOAD_TOPICS_MAX) return false;
+    if (workload->partition_count + (uint32_t)topic->partition_count > WORKLOAD_PARTITIONS_MAX) return false;
+    struct workload_topic *next = &workload->topics[workload->topic_count++];
+    *next = *topic;
+    next->id = (struct uuid){0};
+    next->is_created = false;
+    next->first = workload->partition_count;
+    workload->partition_count += (uint32_t)topic->partition_count;
+    topic->is_deleted = true;
+    return true;
+}
+
+void workload_learn(struct workload *workload, struct slice name, struct uuid id)
+{
+    for (uint32_t t = 0; t < workload->topic_count; t++) {
+        if (uuid_equal(workload->topics[t].id, id)) return;
+    }
+    for (uint32_t t = 0; t < workload->topic_count; t++) {
+        struct workload_topic *topic = &workload->topics[t];
+        if (!uuid_is_zero(topic->id) || !slice_equal_str(name, topic->name)) continue;
+        topic->id = id;
+        return;
+    }
+}
