@@ -299,7 +299,10 @@ void cluster_check_logs(struct cluster *cluster)
         const struct workload_topic *topic = &cluster->workload.topics[t];
         const struct image_topic *found = image_topic_by_id(image, topic->id);
         if (topic->is_deleted) continue;
-        ASSERT(found != NULL);
+        if (!found) {
+            verdict_fail(&cluster->verdict, "Q-LOST", "topic %s is gone, and nobody deleted it", topic->name);
+            return;
+        }
         for (int32_t i = 0; i < found->partition_count; i++) compare_logs(cluster, topic, i, &found->partitions[i]);
     }
 }

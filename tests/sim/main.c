@@ -36,6 +36,7 @@ static struct {
 /* What a seed's process leaves for us. */
 struct report {
     struct cluster_result result;
+    pid_t child;
     bool is_done;    /* false: it died on the way */
     bool is_varying; /* the same seed ran differently */
 };
@@ -109,6 +110,7 @@ static void begin_seed(uint64_t seed, struct report *report)
         run_seed(seed, report);
         _exit(0);
     }
+    report->child = child;
     if (child < 0) perror("sim: fork");
 }
 
@@ -127,10 +129,15 @@ static uint64_t run_seeds(struct report *reports, bool stops)
             running++;
             continue;
         }
-        if (wait(NULL) < 0) break;
+        pid_t ended = wait(NULL);
+        if (ended < 0) break;
         running--;
         is_over |= is_late(began);
-        for (uint64_t i = 0; stops && running == 0 && i < begun; i++) is_over |= has_failed(&reports[i]);
+        for (uint64_t i = begun; stops && i-- > 0;) {
+            if (reports[i].child != ended) continue;
+            is_over |= has_failed(&reports[i]);
+            break;
+        }
     }
     return begun;
 }
