@@ -24,7 +24,8 @@ struct log_dir_checkpoint {
     struct file_replace replace;
     struct log_dir *dir;
     bool is_under_way;
-    uint64_t hash; /* of what was written last: an idle node writes nothing */
+    uint64_t hash;            /* of what was written last: an idle node writes nothing */
+    uint64_t covers, covered; /* the value of `dropped` that the one under way knows, and the one on the disk */
 };
 
 struct log_dir {
@@ -44,6 +45,7 @@ struct log_dir {
     struct env_timer stall;
 
     struct log_dir_checkpoint checkpoints[LOG_DIR_CHECKPOINTS];
+    uint64_t dropped; /* logs that have gone; until each checkpoint knows, it still claims things of them, by name */
     struct file_replace meta_replace;
     bool is_writing_meta;
 

@@ -11,6 +11,8 @@
 
 #include <stdio.h>
 
+#define CHECKPOINT_AGAIN_US 10000 /* after one that could not be written */
+
 static struct replica *replica_to_flush(struct list_node *node) { return CONTAINER_OF(node, struct replica, to_flush); }
 
 /* ---- failure ---- */
@@ -269,14 +271,49 @@ static void write_checkpoint_text(const struct log_dir *dir, size_t which, struc
     }
 }
 
+void replica_drop_claims(struct log_dir *dir)
+{
+    struct replica_manager *m = dir->manager;
+    dir->dropped++;
+    env_timer_set(m->env, &m->checkpoint, env_now_us(m->env));
+}
+
+bool replica_has_stale_claims(const struct replica_manager *m)
+{
+    for (size_t i = 0; i < m->dir_count; i++) {
+        const struct log_dir *dir = m->dirs[i];
+        for (size_t which = 0; dir->is_online && which < LOG_DIR_CHECKPOINTS; which++)
+            if (dir->checkpoints[which].covered < dir->dropped) return true;
+    }
+    return false;
+}
+
+/* The logs that had to wait are created. */
+static void look_at_claims(struct replica_manager *m)
+{
+    if (!m->awaits_checkpoint || m->is_closing) return;
+    for (size_t i = 0; i < m->dir_count; i++)
+        for (size_t which = 0; which < LOG_DIR_CHECKPOINTS; which++)
+            if (m->dirs[i]->checkpoints[which].is_under_way) return;
+    if (replica_has_stale_claims(m)) {
+        env_timer_set(m->env, &m->checkpoint, saturating_add_i64(env_now_us(m->env), CHECKPOINT_AGAIN_US));
+        return;
+    }
+    m->awaits_checkpoint = false;
+    replica_manager_apply_all(m);
+}
+
 static void on_checkpoint_written(struct file_replace *replace, enum err err, int64_t now_us)
 {
     (void)now_us;
     struct log_dir_checkpoint *checkpoint = CONTAINER_OF(replace, struct log_dir_checkpoint, replace);
     checkpoint->is_under_way = false;
-    if (err == ERR_OK) return;
-    checkpoint->hash = 0;
-    if (err != ERR_NO_SPACE) log_dir_fail(checkpoint->dir, "writing a checkpoint", err);
+    if (err == ERR_OK)
+        checkpoint->covered = checkpoint->covers;
+    else
+        checkpoint->hash = 0;
+    if (err != ERR_OK && err != ERR_NO_SPACE) log_dir_fail(checkpoint->dir, "writing a checkpoint", err);
+    look_at_claims(checkpoint->dir->manager);
 }
 
 static void write_checkpoint(struct log_dir *dir, size_t which)
@@ -287,8 +324,11 @@ static void write_checkpoint(struct log_dir *dir, size_t which)
     writer_init(&w, 1024);
     write_checkpoint_text(dir, which, &w);
     uint64_t hash = map_hash(0, writer_slice(&w));
-    if (hash != checkpoint->hash) {
+    if (hash == checkpoint->hash) {
+        checkpoint->covered = dir->dropped;
+    } else {
         checkpoint->dir = dir;
+        checkpoint->covers = dir->dropped;
         checkpoint->replace = (struct file_replace){.done = on_checkpoint_written};
         enum err err = file_replace_start(&checkpoint->replace, dir->env, dir->path, checkpoint_names[which], writer_slice(&w));
         if (err == ERR_OK) {
@@ -305,6 +345,7 @@ void replica_write_checkpoints(struct replica_manager *m)
 {
     for (size_t i = 0; i < m->dir_count; i++)
         for (size_t which = 0; m->dirs[i]->is_online && which < LOG_DIR_CHECKPOINTS; which++) write_checkpoint(m->dirs[i], which);
+    look_at_claims(m);
 }
 
 /* Of what the next checkpoint may say. */

@@ -100,6 +100,7 @@ struct replica_manager {
     size_t damaged_count;
     bool is_started; /* the image is ours to obey */
     bool is_closing;
+    bool awaits_checkpoint; /* before it creates logs whose names the checkpoints on the disk may know */
     int64_t broker_epoch;
     struct map replicas; /* by target */
     struct list all;
@@ -153,6 +154,7 @@ int64_t replica_visible_end(const struct replica *replica, bool is_read_committe
 
 NODISCARD enum err replica_manager_recover(struct replica_manager *manager, char reason[REPLICA_REASON_MAX]);
 /* The log of that name and topic, or NULL; one of that name and another topic is set aside (D-RESURRECT). */
+bool replica_has_orphan(struct replica_manager *manager, const char *topic, int32_t partition, struct uuid topic_id);
 struct orphan *replica_claim_orphan(struct replica_manager *manager, const char *topic, int32_t partition, struct uuid topic_id);
 void replica_set_aside_orphans(struct replica_manager *manager);
 void replica_drop_orphans(struct replica_manager *manager);
@@ -184,6 +186,9 @@ void replica_truncate(struct replica *replica, int64_t offset);
 void replica_restart_log(struct replica *replica, int64_t offset);
 void replica_delete_log(struct replica *replica);
 void replica_write_checkpoints(struct replica_manager *manager);
+/* A log has gone from the directory; and whether a checkpoint on the disk may still name one that has. */
+void replica_drop_claims(struct log_dir *dir);
+bool replica_has_stale_claims(const struct replica_manager *manager);
 bool replica_write_checkpoints_wait(struct log_dir *dir);
 void replica_write_epochs(struct replica_manager *manager);
 /* Frees the directory; what is under way will never end (replica_manager_destroy). */

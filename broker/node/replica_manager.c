@@ -189,9 +189,19 @@ static void configure(struct replica *replica)
     replica_feed(replica, &event);
 }
 
+/* The checkpoints know logs by name: after a crash, what they say of one that has gone would be read as a claim on the next of that name,
+ * whose end lies below. So a new log waits until they have forgotten. */
+static bool may_attach(struct replica_manager *m, const struct image_topic *topic, int32_t partition)
+{
+    if (replica_has_orphan(m, topic->name, partition, topic->id) || !replica_has_stale_claims(m)) return true;
+    if (!m->awaits_checkpoint) env_timer_set(m->env, &m->checkpoint, env_now_us(m->env));
+    m->awaits_checkpoint = true;
+    return false;
+}
+
 static struct replica *create_replica(struct replica_manager *m, const struct image_topic *topic, int32_t partition)
 {
-    if (!emptiest_dir(m)) return NULL;
+    if (!emptiest_dir(m) || !may_attach(m, topic, partition)) return NULL;
     struct replica *replica = mem_alloc(sizeof *replica);
     replica->manager = m;
     replica->target = (struct fetch_target){topic->id, partition};
@@ -232,14 +242,12 @@ static void free_replica(struct replica *replica)
 
 static void delete_replica(struct replica *replica)
 {
-    struct replica_manager *m = replica->manager;
     retire(replica, PARTITION_REMOVED);
-    replica->dir->log_count--;
+    struct log_dir *dir = replica->dir;
+    dir->log_count--;
     replica_delete_log(replica);
     free_replica(replica);
-    /* The checkpoints know logs by name: what they say of this one must not be read as a claim on the next of that name, whose
-     * end would be found below the old high watermark. */
-    env_timer_set(m->env, &m->checkpoint, env_now_us(m->env));
+    replica_drop_claims(dir);
 }
 
 /* ---- metadata ---- */

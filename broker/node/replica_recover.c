@@ -135,6 +135,24 @@ static enum err recover_entry(struct replica_manager *m, struct log_dir *dir, co
     return recover_log(m, dir, claims, name, partition);
 }
 
+static bool claims_what_is_gone(const struct replica_manager *m, const struct log_dir *dir, const struct offset_map *claims)
+{
+    size_t found = 0;
+    LIST_FOR_EACH (&m->orphan_list, node) {
+        const struct orphan *orphan = CONTAINER_OF(node, struct orphan, node);
+        found += orphan->dir == dir && map_get(&claims->by_name, slice_str(plog_name(orphan->log))) != NULL;
+    }
+    return map_count(&claims->by_name) > found;
+}
+
+/* A deletion may have been cut short before the checkpoints forgot the log. */
+static void forget_gone_logs(const struct replica_manager *m, struct log_dir *dir, const struct claims *claims)
+{
+    bool is_stale = claims_what_is_gone(m, dir, &claims->recovery_points) || claims_what_is_gone(m, dir, &claims->log_starts) ||
+                    claims_what_is_gone(m, dir, &claims->high_watermarks);
+    if (is_stale && !replica_write_checkpoints_wait(dir)) dir->dropped++;
+}
+
 static enum err recover_dir(struct replica_manager *m, struct log_dir *dir, char reason[REPLICA_REASON_MAX])
 {
     struct name_list list = {0};
@@ -147,6 +165,7 @@ static enum err recover_dir(struct replica_manager *m, struct log_dir *dir, char
             (void)snprintf(reason, REPLICA_REASON_MAX, "%s/%s cannot be opened: %s", dir->path, list.names[i], err_text(err));
     }
     if (err != ERR_OK && !reason[0]) (void)snprintf(reason, REPLICA_REASON_MAX, "%s cannot be listed: %s", dir->path, err_text(err));
+    if (err == ERR_OK) forget_gone_logs(m, dir, &claims);
     free_claims(&claims);
     free_names(&list);
     return err;
@@ -182,6 +201,7 @@ static void set_orphan_aside(struct replica_manager *m, struct orphan *orphan)
     char id[UUID_TEXT_SIZE];
     uuid_text(plog_topic_id(orphan->log), id);
     unlink_orphan(m, orphan);
+    replica_drop_claims(orphan->dir);
     plog_destroy(orphan->log);
     log_line(env_logger(m->env), LOG_WARN, "log", "%s/%s, topic id %s, belongs to no replica of this node; set aside as -stray",
              orphan->dir->path, name, id);
@@ -191,16 +211,24 @@ static void set_orphan_aside(struct replica_manager *m, struct orphan *orphan)
     mem_free(orphan);
 }
 
-struct orphan *replica_claim_orphan(struct replica_manager *m, const char *topic, int32_t partition, struct uuid topic_id)
+bool replica_has_orphan(struct replica_manager *m, const char *topic, int32_t partition, struct uuid topic_id)
 {
     char name[TOPIC_NAME_MAX + 16];
     (void)snprintf(name, sizeof name, "%s-%d", topic, partition);
     struct orphan *orphan = map_get(&m->orphans, slice_str(name));
-    if (!orphan) return NULL;
-    if (!uuid_equal(plog_topic_id(orphan->log), topic_id)) {
-        set_orphan_aside(m, orphan);
-        return NULL;
-    }
+    if (!orphan) return false;
+    if (uuid_equal(plog_topic_id(orphan->log), topic_id)) return true;
+    set_orphan_aside(m, orphan);
+    return false;
+}
+
+struct orphan *replica_claim_orphan(struct replica_manager *m, const char *topic, int32_t partition, struct uuid topic_id)
+{
+    if (!replica_has_orphan(m, topic, partition, topic_id)) return NULL;
+    char name[TOPIC_NAME_MAX + 16];
+    (void)snprintf(name, sizeof name, "%s-%d", topic, partition);
+    struct orphan *orphan = map_get(&m->orphans, slice_str(name));
+    ASSERT(orphan != NULL);
     unlink_orphan(m, orphan);
     return orphan;
 }

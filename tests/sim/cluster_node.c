@@ -220,19 +220,25 @@ void cluster_view(struct cluster_node *node, struct checker_view *view, struct r
     if (node->broker) view->replicas = broker_node_replicas(node->broker);
 }
 
+static bool is_topic_whole(const struct image *image, const struct workload_topic *wanted)
+{
+    const struct image_topic *topic = uuid_is_zero(wanted->id) ? NULL : image_topic_by_id(image, wanted->id);
+    if (wanted->is_deleted) return topic == NULL;
+    for (int32_t i = 0; topic && i < topic->partition_count; i++) {
+        const struct image_partition *partition = &topic->partitions[i];
+        if (partition->leader == NO_LEADER || partition->isr_count != partition->replica_count) return false;
+    }
+    return topic != NULL;
+}
+
 static bool is_whole(const struct cluster *cluster, const struct image *image)
 {
-    uint32_t active = 0, topics = 0, wanted = 0;
-    for (uint32_t t = 0; t < cluster->workload.topic_count; t++) wanted += !cluster->workload.topics[t].is_deleted;
+    uint32_t active = 0;
     MAP_FOR_EACH (&image->brokers, struct image_broker, broker) active += image_broker_is_active(broker);
-    MAP_FOR_EACH (&image->topics, struct image_topic, topic) {
-        topics++;
-        for (int32_t i = 0; i < topic->partition_count; i++) {
-            const struct image_partition *partition = &topic->partitions[i];
-            if (partition->leader == NO_LEADER || partition->isr_count != partition->replica_count) return false;
-        }
+    for (uint32_t t = 0; t < cluster->workload.topic_count; t++) {
+        if (!is_topic_whole(image, &cluster->workload.topics[t])) return false;
     }
-    return active == cluster->node_count - cluster->workload.first_broker && topics == wanted;
+    return active == cluster->node_count - cluster->workload.first_broker;
 }
 
 bool cluster_is_converged(struct cluster *cluster)

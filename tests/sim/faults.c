@@ -29,8 +29,6 @@ void faults_init(struct cluster *cluster, uint64_t wanted)
     while (enabled == 0) {
         for (int fault = 0; fault < FAULT_COUNT; fault++) {
             cluster->is_enabled[fault] = prng_chance(&cluster->faults, 1, 2);
-            /* Only by name: what a checkpoint says of a deleted topic is still taken for a claim on the next one of its name. */
-            if (fault == FAULT_RECREATE) cluster->is_enabled[fault] = false;
             enabled += cluster->is_enabled[fault];
         }
     }

@@ -774,6 +774,13 @@ START_TEST(the_broker_epoch_is_on_the_disk_when_it_says_so)
 }
 END_TEST
 
+static bool is_attached(void *context)
+{
+    struct world *w = context;
+    struct replica_info unused;
+    return replica_manager_info(w->manager, topic_id(w, "t"), 0, &unused);
+}
+
 START_TEST(d_resurrect_a_topic_of_the_same_name_begins_empty)
 {
     struct world w;
@@ -791,6 +798,7 @@ START_TEST(d_resurrect_a_topic_of_the_same_name_begins_empty)
     if (_i == 0) replica_manager_apply(w.manager, &w.meta.delta); /* else the node is down meanwhile */
     create_topic(&w, "t", 1, 1, 1);
     if (_i == 1) restart(&w, SIM_CRASH_PROCESS);
+    ck_assert(sim_wait(w.sim, is_attached, &w, 5 * SIM_SECOND));
     ck_assert_int_eq(info(&w, "t", 0).log_end, 0);
     struct replica_info unused;
     ck_assert(!replica_manager_info(w.manager, old, 0, &unused));
@@ -798,6 +806,37 @@ START_TEST(d_resurrect_a_topic_of_the_same_name_begins_empty)
     ck_assert_int_eq(produced(&w, &p), KAFKA_NONE);
     ck_assert_int_eq(p.part.base_offset, 0);
     ck_assert_uint_eq(sim_mark_count(w.sim, "a stray log was set aside"), (uint64_t)_i);
+    end(&w);
+}
+END_TEST
+
+/* The checkpoints know the old log by the same name, with offsets that the new one does not have. */
+START_TEST(d_resurrect_a_new_log_inherits_no_claims)
+{
+    struct world w;
+    begin_fsync(&w, 27, 1);
+    create_topic(&w, "t", 1, 1, 1);
+    struct producing p;
+    produce(&w, &p, "t", 0, -1, 3);
+    ck_assert_int_eq(produced(&w, &p), KAFKA_NONE);
+    sim_run_for(w.sim, 3 * SIM_SECOND); /* the checkpoints know of three records */
+    struct delete_topics_request_topics named = {.name = slice_str("t")};
+    struct delete_topics_request request = {.topics = &named, .topics_count = 1};
+    struct delete_topics_response response = {0};
+    topic_delete(&w.meta.control, 6, &request, &response);
+    meta_commit(&w.meta);
+    if (_i == 0) replica_manager_apply(w.manager, &w.meta.delta); /* else the node is down meanwhile */
+    create_topic(&w, "t", 1, 1, 1);
+    if (_i == 1) restart(&w, SIM_CRASH_PROCESS);
+    ck_assert(sim_wait(w.sim, is_attached, &w, 5 * SIM_SECOND));
+    produce(&w, &p, "t", 0, 1, 1);
+    ck_assert_int_eq(produced(&w, &p), KAFKA_NONE);
+    restart(&w, SIM_CRASH_PROCESS);
+    size_t damaged = 0;
+    (void)replica_manager_damaged(w.manager, &damaged);
+    ck_assert_uint_eq(damaged, 0);
+    ck_assert_int_eq(info(&w, "t", 0).log_end, 1);
+    ck_assert_int_eq(info(&w, "t", 0).high_watermark, 0);
     end(&w);
 }
 END_TEST
@@ -871,6 +910,7 @@ int main(void)
     tcase_add_test(tcase, a_start_after_the_end_sets_nothing_aside);
     tcase_add_test(tcase, the_broker_epoch_is_on_the_disk_when_it_says_so);
     tcase_add_loop_test(tcase, d_resurrect_a_topic_of_the_same_name_begins_empty, 0, 2);
+    tcase_add_loop_test(tcase, d_resurrect_a_new_log_inherits_no_claims, 0, 2);
     tcase_add_test(tcase, a_full_disk_refuses_and_recovers);
     tcase_add_loop_test(tcase, a_failed_or_stalled_flush_takes_the_directory_offline, 0, 2);
     suite_add_tcase(suite, tcase);
