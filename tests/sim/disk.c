@@ -149,6 +149,7 @@ void inode_unref(struct inode *inode)
     entries_clear(&inode->durable_entries);
     bytes_free(&inode->live);
     bytes_free(&inode->durable);
+    bytes_free(&inode->lost_pages);
     sim_free(inode);
 }
 
@@ -222,6 +223,28 @@ void directory_rename(struct inode *directory, const char *from, size_t from_siz
     change_apply_to_directory(change, &directory->live_entries);
 }
 
+static void lose_pages(struct inode *file, const struct change *change)
+{
+    size_t from = (size_t)change->position / DISK_PAGE, to = ((size_t)change->position + change->data.size + DISK_PAGE - 1) / DISK_PAGE;
+    if (file->lost_pages.size < to) bytes_resize(&file->lost_pages, to);
+    memset(file->lost_pages.p + from, 1, to - from);
+}
+
+/* A page goes to the disk as a whole: a write to one that a failed commit has called clean brings back what was lost around it. */
+static void write_whole_pages(struct inode *file, struct change *change)
+{
+    size_t from = (size_t)change->position, to = from + change->data.size, pages = file->lost_pages.size;
+    if (change->data.size == 0 || to > file->live.size) return;
+    size_t first = from / DISK_PAGE, last = (to - 1) / DISK_PAGE;
+    if (first < pages && file->lost_pages.p[first]) from = first * DISK_PAGE;
+    if (last < pages && file->lost_pages.p[last]) to = (last + 1) * DISK_PAGE < file->live.size ? (last + 1) * DISK_PAGE : file->live.size;
+    for (size_t page = first; page <= last && page < pages; page++) file->lost_pages.p[page] = 0;
+    if (to - from == change->data.size) return;
+    bytes_resize(&change->data, 0);
+    bytes_write(&change->data, file->live.p + from, to - from, 0);
+    change->position = (int64_t)from;
+}
+
 void file_write(struct inode *file, const void *data, size_t size, size_t position)
 {
     ASSERT(!file->is_directory);
@@ -231,6 +254,7 @@ void file_write(struct inode *file, const void *data, size_t size, size_t positi
     size_t before = file->live.size;
     change_apply_to_file(change, &file->live);
     file->disk->used += (int64_t)(file->live.size - before);
+    write_whole_pages(file, change);
 }
 
 void file_truncate(struct inode *file, size_t size)
@@ -260,9 +284,15 @@ void inode_lose_changes(struct inode *inode, uint64_t up_to)
     LIST_FOR_EACH (&inode->changes, node) {
         struct change *change = CONTAINER_OF(node, struct change, node);
         if (change->sequence > up_to) break;
-        /* The directory stays as it is: a journal that failed is retried, dropped data pages are not. */
+        /* Directories and sizes stay as they are: a journal that failed is retried, dropped data pages are not. */
         if (inode->is_directory) return;
+        if (change->type != CHANGE_WRITE) continue;
+        lose_pages(inode, change);
         change_free(change);
+    }
+    LIST_FOR_EACH (&inode->changes, node) {
+        struct change *change = CONTAINER_OF(node, struct change, node);
+        if (change->type == CHANGE_WRITE) write_whole_pages(inode, change);
     }
 }
 

@@ -8,6 +8,8 @@
 
 #include "tests/sim/sim.h"
 
+#define DISK_PAGE 4096u
+
 struct bytes {
     uint8_t *p;
     size_t size, capacity;
@@ -43,6 +45,7 @@ struct inode {
     struct bytes live, durable;                   /* files */
     struct entries live_entries, durable_entries; /* directories */
     struct list changes;
+    struct bytes lost_pages; /* a byte for each page: not 0 when a failed commit has called it clean */
 };
 
 struct disk {

@@ -8,7 +8,7 @@ RAFT_MUTANTS := vote_before_flush leader_counts_unflushed commit_of_old_term wip
                 recovered_without_commit replaced_at_once
 check-mutants-raft: ## planted bugs in Raft: each must be found
 	$(MAKE) MODE=mutants CFLAGS=-DSKIFF_MUTANTS build/mutants/tests/sim/programs/raft_sim
-	for m in $(RAFT_MUTANTS); do build/mutants/tests/sim/programs/raft_sim --seeds 1-1500 --mutant $$m || exit 1; done
+	for m in $(RAFT_MUTANTS); do build/mutants/tests/sim/programs/raft_sim --seeds 1-4000 --mutant $$m || exit 1; done
 CHECK_C += $(B)/tests/sim/programs/raft_sim
 NIGHTLY += check-mutants-raft nightly-sim-raft
 nightly-sim-raft: $(B)/tests/sim/programs/raft_sim

@@ -205,6 +205,22 @@ START_TEST(disk_a_failed_commit_is_not_made_good_by_the_next)
 }
 END_TEST
 
+START_TEST(disk_a_failed_commit_loses_pages_and_a_write_to_one_brings_it_back)
+{
+    struct disk_test test;
+    disk_begin(&test, 6, SIM_DISK_KEEP_ALL);
+    struct env_file *file = committed_file(&test, "/a", "hello");
+    write_at(&test, file, "HE", 0);
+    sim_disk_fail_commits(test.node, 1);
+    ck_assert_int_eq(env_commit_wait(test.env, &file, 1, NULL, 0), ERR_IO);
+    write_at(&test, file, "O", 4);
+    ck_assert_int_eq(env_commit_wait(test.env, &file, 1, NULL, 0), ERR_OK);
+    disk_cycle(&test);
+    expect_content(&test, "/a", "HEllO");
+    sim_destroy(test.sim);
+}
+END_TEST
+
 START_TEST(disk_is_full_at_its_capacity)
 {
     struct disk_test test;
@@ -652,6 +668,7 @@ int main(void)
     tcase_add_test(disk, disk_a_rename_may_outlive_the_bytes);
     tcase_add_test(disk, disk_outcomes_tear_pages_sectors_and_tails);
     tcase_add_test(disk, disk_a_failed_commit_is_not_made_good_by_the_next);
+    tcase_add_test(disk, disk_a_failed_commit_loses_pages_and_a_write_to_one_brings_it_back);
     tcase_add_test(disk, disk_is_full_at_its_capacity);
     tcase_add_test(disk, disk_crash_at_every_operation);
     tcase_add_test(disk, disk_commit_covers_only_what_came_before_the_call);
