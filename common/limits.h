@@ -34,4 +34,13 @@
 #define FETCH_SESSIONS_MAX 1000    /* Kafka's max.incremental.fetch.session.cache.slots */
 #define PRODUCER_ID_BLOCK 1000     /* ids that a broker takes from the controller at a time, as Kafka */
 
+/* -- coordinators -- */
+#define GROUP_SHARD_BYTES_MAX (256u << 20) /* one partition of __consumer_offsets: 2 M offsets; then no new groups, members, offsets */
+#define GROUP_PENDING_MEMBERS_MAX 10000    /* per group: ids given out and not used, each gone after a session timeout */
+#define GROUP_WAITING_REQUESTS_MAX 10000   /* per shard, behind a delete or an expiry, which take one append */
+#define GROUP_BATCH_RECORDS_MAX 1000       /* tombstones per append: far below any max.message.bytes */
+#define GROUP_REASONS_KEPT 16              /* rebalances that a person looks back at */
+#define GROUP_REASON_MEMBER_BYTES 64       /* a client's name and most of the id */
+#define GROUP_REASON_TEXT_BYTES 96         /* what a client says of itself; the rest is in its own log */
+
 #endif
