@@ -38,6 +38,14 @@ struct group_timer {
     enum group_timer_kind kind;
 };
 
+/* How many members support a protocol. */
+struct protocol_votes {
+    uint32_t members;
+    uint32_t cast; /* while one is selected */
+    uint32_t size;
+    uint8_t name[];
+};
+
 struct member_protocol {
     struct slice name, metadata;
 };
@@ -50,7 +58,6 @@ struct group_member {
     int32_t session_timeout_ms, rebalance_timeout_ms;
     struct member_protocol *protocols; /* in the order of the member's preference; one block of memory */
     uint32_t protocol_count;
-    size_t protocol_bytes; /* of that block */
     struct slice assignment;
     struct group_request *join, *sync; /* parked */
     bool is_new;          /* has not been told its first generation: may expire while it waits to join */
@@ -81,17 +88,18 @@ struct group {
     struct map votes;            /* protocol name -> struct protocol_votes: how many members support it */
     uint32_t joining_count;      /* members whose JoinGroup is parked */
     uint32_t pending_sync_count;
-    bool is_member_added;        /* in the initial delay since it last ran: extends it */
-    int32_t delay_ms, delay_left_ms; /* initial rebalance delay: this round's, and what may still be added */
+    /* The initial delay (group.initial.rebalance.delay.ms): more members may come together. */
+    bool is_delaying, is_member_added;
+    int32_t delay_ms, delay_left_ms; /* this round's, and what may still be added */
     struct group_timer join_timer, sync_timer;
 
     struct group_offsets offsets;
-    /* Batches of this group under way, and the lock: a batch that must be alone waits until there is none and keeps the others out. */
-    uint32_t batch_count;
-    bool is_exclusive;
-    struct list waiting; /* struct group_request, behind the lock */
+    uint32_t batch_count; /* under way */
+    bool is_deleting;     /* its tombstone is under way: whoever would change the group waits for the outcome */
+    struct list waiting;  /* struct group_request, for that */
     struct group_reasons reasons;
-    size_t bytes; /* heap of members and pending ids, estimated */
+    size_t bytes;     /* heap of members and pending ids, estimated */
+    size_t accounted; /* what the shard has counted for this group */
 };
 
 static inline uint32_t group_member_count(const struct group *group) { return map_count(&group->members); }

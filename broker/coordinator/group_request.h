@@ -51,7 +51,6 @@ struct group_request {
         enum kafka_error deleted; /* DELETE: one group of a DeleteGroups */
     } out;
     struct arena arena;
-    enum kafka_error pending_error; /* the coordinator's own */
 };
 
 /* Sets the out message to its defaults; the caller then fills the inputs. */

@@ -68,7 +68,7 @@ struct group_shard {
     struct map groups; /* id -> struct group; also those whose first record is not committed yet */
     struct topic_names names;
     uint64_t offset_count; /* of all groups */
-    size_t bytes;          /* estimate of the heap in use, without names and offsets of which groups keep their own count */
+    size_t bytes;          /* heap of all groups, estimated; names keep their own count */
     struct heap timers;    /* struct group_timer */
     struct group_timer expiry;
     struct list batches; /* struct group_batch under way, in the order of the log */
