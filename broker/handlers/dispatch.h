@@ -11,6 +11,7 @@ struct call;
 struct image;
 struct replica_manager;
 struct controller_channel;
+struct group_coordinator;
 
 struct handler {
     int16_t api_key, version_min, version_max;
@@ -29,6 +30,7 @@ struct dispatch {
     const struct image *image;
     struct replica_manager *replicas;
     struct controller_channel *controller;
+    struct group_coordinator *groups;
     int32_t node_id;
     bool is_stopping;      /* a new wait is not begun */
     struct list creations; /* topics that are being created because somebody asked for them */
@@ -38,7 +40,7 @@ struct dispatch {
 };
 
 void dispatch_init(struct dispatch *dispatch, struct env *env, const struct config *config, const struct image *image,
-                   struct replica_manager *replicas, struct controller_channel *controller, int32_t node_id);
+                   struct replica_manager *replicas, struct controller_channel *controller, struct group_coordinator *groups, int32_t node_id);
 void dispatch_deinit(struct dispatch *dispatch);
 /* For struct server_handler; `user` is the dispatch. */
 enum request_progress dispatch_request(void *user, struct request *request);

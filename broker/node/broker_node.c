@@ -4,6 +4,7 @@
 #include "broker/node/broker_options.h"
 #include "broker/node/controller_channel.h"
 #include "broker/node/dynamic_config.h"
+#include "broker/node/group_coordinator.h"
 #include "broker/node/replica_manager.h"
 #include "common/assert.h"
 #include "common/mem.h"
@@ -36,6 +37,7 @@ struct broker_node {
     struct image_delta delta;
     struct replica_manager *replicas;
     struct controller_channel *controller;
+    struct group_coordinator *groups;
     struct dispatch dispatch;
     struct server server;
     bool is_listening;
@@ -175,6 +177,7 @@ static void apply(struct broker_node *node, const struct metadata_update *update
     if (node->delta.broker_configs.count) take_connection_limits(node);
     replica_manager_apply(node->replicas, &node->delta);
     if (node->delta.partition_count >= MANY_PARTITIONS) env_timer_set(node->env, &node->calm, now_us + CALM_US);
+    group_coordinator_apply(node->groups, &node->delta, now_us);
     image_delta_clear(&node->delta, &node->image);
     controller_channel_on_applied(node->controller, announce);
     metadata_hold_on_image(&node->dispatch.hold, now_us);
@@ -302,7 +305,9 @@ enum err broker_node_open(struct broker_node *node, char reason[static CONFIG_LI
     enum err err = open_replicas(node, reason);
     if (err) return err;
     open_controller_channel(node);
-    dispatch_init(&node->dispatch, node->env, node->config, &node->image, node->replicas, node->controller, config_node_id(node->config));
+    node->groups = group_coordinator_create(node->env, node->config, &node->image, node->replicas, config_node_id(node->config));
+    dispatch_init(&node->dispatch, node->env, node->config, &node->image, node->replicas, node->controller, node->groups,
+                  config_node_id(node->config));
     return ERR_OK;
 }
 
@@ -332,6 +337,7 @@ static void on_moved(void *user, bool is_moved)
     node->state = BROKER_STOPPED;
     node->dispatch.is_stopping = true;
     server_stop_listening(&node->server);
+    group_coordinator_stop(node->groups, env_now_us(node->env));
     replica_manager_stop(node->replicas, on_replicas_stopped, node);
 }
 
@@ -356,10 +362,12 @@ void broker_node_destroy(struct broker_node *node)
     env_timer_clear(node->env, &node->calm);
     server_deinit(&node->server);
     if (node->controller) {
+        group_coordinator_stop(node->groups, env_now_us(node->env));
         dispatch_deinit(&node->dispatch);
         controller_channel_destroy(node->controller);
     }
     if (node->replicas) replica_manager_destroy(node->replicas);
+    group_coordinator_destroy(node->groups);
     image_delta_deinit(&node->delta);
     image_deinit(&node->image);
     mem_free(node);

@@ -1,0 +1,246 @@
+/* OffsetCommit and OffsetFetch: names and topic ids in, one question to the coordinator for each group, the answer in the order of the
+ * request. Offsets of a topic that does not exist are not committed (and can still be fetched by name until they are forgotten). */
+#include "broker/handlers/group_call.h"
+
+#define TOPIC_IDS_FROM   10 /* of both */
+#define GROUPS_FROM      8  /* OffsetFetch: several groups */
+#define GROUP_ERROR_FROM 2  /* OffsetFetch: before, an error of the group stands at each partition */
+#define NO_OFFSET        (-1)
+
+/* ---- OffsetCommit -------------------------------------------------------------------------------------------------- */
+
+struct commit_context {
+    const struct offset_commit_request *request;
+    struct offset_commit_request known; /* the topics that exist */
+    int32_t *place;                     /* of each topic of the request in `known`, or -1 */
+};
+
+static struct offset_commit_response_topics refuse_topic(struct call *call, const struct offset_commit_request_topics *from)
+{
+    bool is_by_id = call->api_version >= TOPIC_IDS_FROM;
+    struct offset_commit_response_topics to = {.name = from->name, .topic_id = from->topic_id, .partitions_count = from->partitions_count};
+    to.partitions = arena_calloc(&call->arena, (size_t)from->partitions_count, sizeof *to.partitions);
+    for (int32_t i = 0; i < from->partitions_count; i++)
+        to.partitions[i] = (struct offset_commit_response_partitions){
+            .partition_index = from->partitions[i].partition_index,
+            .error_code = is_by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION};
+    return to;
+}
+
+static void answer_commit(struct group_fan *fan)
+{
+    struct call *call = fan->call;
+    const struct commit_context *context = fan->context;
+    const struct offset_commit_request *request = context->request;
+    const struct offset_commit_response *answer = &fan->items[0].group.request.out.commit;
+    struct offset_commit_response response = {.topics_count = request->topics_count};
+    response.topics = arena_calloc(&call->arena, (size_t)request->topics_count, sizeof *response.topics);
+    for (int32_t i = 0; i < request->topics_count; i++) {
+        if (context->place[i] < 0) {
+            response.topics[i] = refuse_topic(call, &request->topics[i]);
+            continue;
+        }
+        response.topics[i] = answer->topics[context->place[i]];
+        response.topics[i].name = request->topics[i].name;
+        response.topics[i].topic_id = request->topics[i].topic_id;
+    }
+    call_respond(call, &response);
+}
+
+static struct commit_context *find_known_topics(struct call *call, const struct offset_commit_request *request)
+{
+    struct commit_context *context = arena_alloc(&call->arena, sizeof *context);
+    size_t count = (size_t)request->topics_count;
+    context->request = request;
+    context->known = *request;
+    context->known.topics = arena_calloc(&call->arena, count, sizeof *context->known.topics);
+    context->known.topics_count = 0;
+    context->place = arena_calloc(&call->arena, count, sizeof *context->place);
+    for (int32_t i = 0; i < request->topics_count; i++) {
+        const struct offset_commit_request_topics *from = &request->topics[i];
+        const struct image_topic *topic = call->api_version >= TOPIC_IDS_FROM ? image_topic_by_id(call_image(call), from->topic_id)
+                                                                              : image_topic_by_name(call_image(call), from->name);
+        context->place[i] = topic ? context->known.topics_count++ : -1;
+        if (!topic) continue;
+        struct offset_commit_request_topics *to = &context->known.topics[context->place[i]];
+        *to = *from;
+        to->name = arena_copy(&call->arena, slice_make(topic->name, topic->name_size)); /* outlives a change of the image */
+        to->topic_id = topic->id;
+    }
+    return context;
+}
+
+enum request_progress handle_offset_commit(struct call *call, const void *message)
+{
+    struct commit_context *context = find_known_topics(call, message);
+    struct group_fan *fan = group_fan_create(call, 1, answer_commit);
+    fan->context = context;
+    if (context->known.topics_count > 0 || context->request->topics_count == 0)
+        group_fan_ask(fan, 0, GROUP_OFFSET_COMMIT, context->request->group_id)->in.commit = &context->known;
+    return group_fan_send(fan);
+}
+
+/* ---- OffsetFetch --------------------------------------------------------------------------------------------------- */
+
+struct fetch_context {
+    struct offset_fetch_request_groups *groups; /* as asked */
+    struct offset_fetch_request_groups *known;  /* topics by name, without those whose id is unknown */
+};
+
+static struct offset_fetch_response_groups_topics refuse_id(struct call *call, const struct offset_fetch_request_groups_topics *from)
+{
+    struct offset_fetch_response_groups_topics to = {
+        .name = from->name, .topic_id = from->topic_id, .partitions_count = from->partition_indexes_count};
+    to.partitions = arena_calloc(&call->arena, (size_t)from->partition_indexes_count, sizeof *to.partitions);
+    for (int32_t i = 0; i < from->partition_indexes_count; i++)
+        to.partitions[i] = (struct offset_fetch_response_groups_topics_partitions){.partition_index = from->partition_indexes[i],
+                                                                                   .committed_offset = NO_OFFSET,
+                                                                                   .committed_leader_epoch = -1,
+                                                                                   .metadata = SLICE_LITERAL(""),
+                                                                                   .error_code = KAFKA_UNKNOWN_TOPIC_ID};
+    return to;
+}
+
+/* All topics of a group, told by id: those that are gone have none. */
+static void keep_existing(struct call *call, struct offset_fetch_response_groups *group)
+{
+    int32_t kept = 0;
+    for (int32_t i = 0; i < group->topics_count; i++) {
+        const struct image_topic *topic = image_topic_by_name(call_image(call), group->topics[i].name);
+        if (!topic) continue;
+        group->topics[kept] = group->topics[i];
+        group->topics[kept++].topic_id = topic->id;
+    }
+    group->topics_count = kept;
+}
+
+/* Puts the refused topics of a request by id back into their places. */
+static void merge_ids(struct call *call, const struct offset_fetch_request_groups *asked, struct offset_fetch_response_groups *group)
+{
+    struct offset_fetch_response_groups_topics *topics = arena_calloc(&call->arena, (size_t)asked->topics_count, sizeof *topics);
+    int32_t at = 0;
+    if (group->error_code) return;
+    for (int32_t i = 0; i < asked->topics_count; i++) {
+        const struct offset_fetch_request_groups_topics *from = &asked->topics[i];
+        topics[i] = slice_is_null(from->name) ? refuse_id(call, from) : group->topics[at++];
+        topics[i].topic_id = from->topic_id;
+    }
+    group->topics = topics;
+    group->topics_count = asked->topics_count;
+}
+
+static void respond_groups(struct group_fan *fan)
+{
+    struct call *call = fan->call;
+    const struct fetch_context *context = fan->context;
+    struct offset_fetch_response response = {.groups_count = (int32_t)fan->count};
+    response.groups = arena_calloc(&call->arena, fan->count, sizeof *response.groups);
+    for (size_t i = 0; i < fan->count; i++) {
+        response.groups[i] = fan->items[i].group.request.out.fetch;
+        response.groups[i].group_id = context->groups[i].group_id;
+        if (call->api_version < TOPIC_IDS_FROM) continue;
+        if (context->groups[i].topics_count < 0)
+            keep_existing(call, &response.groups[i]);
+        else
+            merge_ids(call, &context->groups[i], &response.groups[i]);
+    }
+    call_respond(call, &response);
+}
+
+static struct offset_fetch_response_topics old_topic(struct call *call, const struct offset_fetch_response_groups_topics *from)
+{
+    struct offset_fetch_response_topics to = {.name = from->name, .partitions_count = from->partitions_count};
+    to.partitions = arena_calloc(&call->arena, (size_t)from->partitions_count, sizeof *to.partitions);
+    for (int32_t i = 0; i < from->partitions_count; i++)
+        to.partitions[i] = (struct offset_fetch_response_topics_partitions){.partition_index = from->partitions[i].partition_index,
+                                                                            .committed_offset = from->partitions[i].committed_offset,
+                                                                            .committed_leader_epoch = from->partitions[i].committed_leader_epoch,
+                                                                            .metadata = from->partitions[i].metadata,
+                                                                            .error_code = from->partitions[i].error_code};
+    return to;
+}
+
+static struct offset_fetch_response_topics failed_topic(struct call *call, const struct offset_fetch_request_groups_topics *from,
+                                                        int16_t error)
+{
+    struct offset_fetch_response_topics to = {.name = from->name, .partitions_count = from->partition_indexes_count};
+    to.partitions = arena_calloc(&call->arena, (size_t)from->partition_indexes_count, sizeof *to.partitions);
+    for (int32_t i = 0; i < from->partition_indexes_count; i++)
+        to.partitions[i] = (struct offset_fetch_response_topics_partitions){.partition_index = from->partition_indexes[i],
+                                                                            .committed_offset = NO_OFFSET,
+                                                                            .committed_leader_epoch = -1,
+                                                                            .metadata = SLICE_LITERAL(""),
+                                                                            .error_code = error};
+    return to;
+}
+
+static void respond_single(struct group_fan *fan)
+{
+    struct call *call = fan->call;
+    const struct offset_fetch_request_groups *asked = &((const struct fetch_context *)fan->context)->groups[0];
+    const struct offset_fetch_response_groups *group = &fan->items[0].group.request.out.fetch;
+    bool is_failed_each = group->error_code && call->api_version < GROUP_ERROR_FROM;
+    struct offset_fetch_response response = {.error_code = is_failed_each ? 0 : group->error_code};
+    response.topics_count = is_failed_each ? asked->topics_count : group->error_code ? 0 : group->topics_count;
+    response.topics = arena_calloc(&call->arena, (size_t)response.topics_count, sizeof *response.topics);
+    for (int32_t i = 0; i < response.topics_count; i++)
+        response.topics[i] =
+            is_failed_each ? failed_topic(call, &asked->topics[i], group->error_code) : old_topic(call, &group->topics[i]);
+    call_respond(call, &response);
+}
+
+static void answer_fetch(struct group_fan *fan)
+{
+    if (fan->call->api_version < GROUPS_FROM)
+        respond_single(fan);
+    else
+        respond_groups(fan);
+}
+
+/* One group, as the versions with several have it. */
+static struct offset_fetch_request_groups *old_groups(struct call *call, const struct offset_fetch_request *request)
+{
+    struct offset_fetch_request_groups *group = arena_alloc(&call->arena, sizeof *group);
+    *group = (struct offset_fetch_request_groups){
+        .group_id = request->group_id, .member_id = SLICE_NULL, .member_epoch = -1, .topics_count = request->topics_count};
+    if (request->topics_count < 0) return group;
+    group->topics = arena_calloc(&call->arena, (size_t)request->topics_count, sizeof *group->topics);
+    for (int32_t i = 0; i < request->topics_count; i++)
+        group->topics[i] = (struct offset_fetch_request_groups_topics){.name = request->topics[i].name,
+                                                                       .partition_indexes = request->topics[i].partition_indexes,
+                                                                       .partition_indexes_count = request->topics[i].partition_indexes_count};
+    return group;
+}
+
+/* Names the topics of a request by id; *known leaves out those that nobody knows, whose name stays null. */
+static void resolve_ids(struct call *call, struct offset_fetch_request_groups *asked, struct offset_fetch_request_groups *known)
+{
+    if (asked->topics_count < 0) return;
+    known->topics = arena_calloc(&call->arena, (size_t)asked->topics_count, sizeof *known->topics);
+    known->topics_count = 0;
+    for (int32_t i = 0; i < asked->topics_count; i++) {
+        const struct image_topic *topic = image_topic_by_id(call_image(call), asked->topics[i].topic_id);
+        asked->topics[i].name = topic ? arena_copy(&call->arena, slice_make(topic->name, topic->name_size)) : SLICE_NULL;
+        if (topic) known->topics[known->topics_count++] = asked->topics[i];
+    }
+}
+
+enum request_progress handle_offset_fetch(struct call *call, const void *message)
+{
+    const struct offset_fetch_request *request = message;
+    bool is_single = call->api_version < GROUPS_FROM;
+    size_t count = is_single ? 1 : (size_t)request->groups_count;
+    struct fetch_context *context = arena_alloc(&call->arena, sizeof *context);
+    struct group_fan *fan = group_fan_create(call, count, answer_fetch);
+    context->groups = is_single ? old_groups(call, request) : request->groups;
+    context->known = arena_calloc(&call->arena, count, sizeof *context->known);
+    fan->context = context;
+    for (size_t i = 0; i < count; i++) {
+        context->known[i] = context->groups[i];
+        if (call->api_version >= TOPIC_IDS_FROM) resolve_ids(call, &context->groups[i], &context->known[i]);
+        struct group_request *ask = group_fan_ask(fan, i, GROUP_OFFSET_FETCH, context->groups[i].group_id);
+        ask->in.fetch = &context->known[i];
+        ask->require_stable = request->require_stable;
+    }
+    return group_fan_send(fan);
+}
