@@ -22,6 +22,7 @@
 #include "common/uuid.h"
 
 struct plog;
+struct producer;
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
 
@@ -258,6 +259,8 @@ NODISCARD enum err plog_set_aside(struct env *env, const char *log_dir, const ch
 
 /* Forgets producers that have been silent for producer.id.expiration.ms. */
 void plog_expire_producers(struct plog *log, int64_t now_ms);
+/* The producers that are not forgotten, one after the other; *at begins at 0. NULL: no more. */
+const struct producer *plog_next_producer(const struct plog *log, uint32_t *at);
 /* Some batch of it was appended, and is not forgotten. */
 bool plog_knows_producer(const struct plog *log, int64_t producer_id);
 /* First offset of the oldest open transaction, or -1: the last stable offset is this or the high watermark. */

@@ -156,4 +156,6 @@ enum err plog_rebuild_producers_wait(struct plog *log)
     return err;
 }
 
+const struct producer *plog_next_producer(const struct plog *log, uint32_t *at) { return map_next(&log->producers.producers, at); }
+
 bool plog_knows_producer(const struct plog *log, int64_t producer_id) { return producer_state_get(&log->producers, producer_id) != NULL; }

@@ -368,6 +368,7 @@ static void note_follower(struct replica_fetch *request, struct fetch_entry *ent
         .fetched_by = {.replica_id = request->replica_id,
                        .broker_epoch = request->replica_epoch,
                        .offset = position->offset,
+                       .log_start = position->log_start,
                        .is_matching = !find_divergence(replica, position, &unused)},
     };
     entry->is_noted = true;

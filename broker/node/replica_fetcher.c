@@ -165,7 +165,7 @@ static void name_replica(struct replica *replica, uint64_t serial, struct fetch_
         .current_leader_epoch = p->leader_epoch,
         .fetch_offset = p->log_end,
         .last_fetched_epoch = plog_last_epoch(replica->log),
-        .log_start_offset = p->log_start,
+        .log_start_offset = replica->durable_start,
         .partition_max_bytes = replica->manager->options.fetch_partition_bytes,
         .high_watermark = INT64_MAX,
     };
@@ -543,6 +543,11 @@ void replica_fetcher_assign(struct replica *replica)
 void replica_fetcher_on_durable(struct replica *replica)
 {
     if (replica->fetch.fetcher && replica->fetch.state == REPLICA_FETCH_BUSY) make_ready_or_busy(replica);
+}
+
+void replica_fetcher_on_start_durable(struct replica *replica)
+{
+    if (replica->fetch.fetcher && replica->fetch.state == REPLICA_FETCH_ASKED) make_ready_or_busy(replica);
 }
 
 void replica_fetchers_on_broker(struct replica_manager *m, int32_t broker_id)

@@ -21,6 +21,8 @@
 void replica_fetcher_assign(struct replica *replica);
 /* What it holds is durable: it may ask again. */
 void replica_fetcher_on_durable(struct replica *replica);
+/* Where its log starts is durable now: the leader is told. */
+void replica_fetcher_on_start_durable(struct replica *replica);
 void replica_fetcher_forget(struct replica *replica);
 /* A broker registered anew, moved or went. */
 void replica_fetchers_on_broker(struct replica_manager *manager, int32_t broker_id);

@@ -243,13 +243,17 @@ void replica_restart_log(struct replica *replica, int64_t offset)
 static const char *const checkpoint_names[LOG_DIR_CHECKPOINTS] = {CHECKPOINT_RECOVERY_POINT, CHECKPOINT_LOG_START,
                                                                   CHECKPOINT_HIGH_WATERMARK};
 
+#define CHECKPOINT_OF_STARTS 1 /* its place among them */
+
 static void write_entry(struct writer *w, size_t which, struct plog *log, int64_t high_watermark)
 {
     struct slice topic;
     int32_t partition = 0;
     bool is_name = plog_parse_name(slice_str(plog_name(log)), &topic, &partition);
     ASSERT(is_name);
-    int64_t offset = which == 0 ? plog_recovery_point(log) : which == 1 ? plog_start(log) : plog_durable_watermark(log, high_watermark);
+    int64_t offset = which == 0                      ? plog_recovery_point(log)
+                     : which == CHECKPOINT_OF_STARTS ? plog_start(log)
+                                                     : plog_durable_watermark(log, high_watermark);
     offset_checkpoint_write_entry(w, topic, partition, offset);
 }
 
@@ -308,12 +312,24 @@ static void on_checkpoint_written(struct file_replace *replace, enum err err, in
     (void)now_us;
     struct log_dir_checkpoint *checkpoint = CONTAINER_OF(replace, struct log_dir_checkpoint, replace);
     checkpoint->is_under_way = false;
+    struct log_dir *dir = checkpoint->dir;
+    bool is_of_starts = checkpoint == &dir->checkpoints[CHECKPOINT_OF_STARTS];
     if (err == ERR_OK)
         checkpoint->covered = checkpoint->covers;
     else
         checkpoint->hash = 0;
-    if (err != ERR_OK && err != ERR_NO_SPACE) log_dir_fail(checkpoint->dir, "writing a checkpoint", err);
-    look_at_claims(checkpoint->dir->manager);
+    if (err == ERR_OK && is_of_starts) replica_on_starts_durable(dir);
+    if (dir->is_start_wanted) replica_manager_schedule(dir->manager);
+    if (err != ERR_OK && err != ERR_NO_SPACE) log_dir_fail(dir, "writing a checkpoint", err);
+    look_at_claims(dir->manager);
+}
+
+static void note_starts(struct log_dir *dir)
+{
+    LIST_FOR_EACH (&dir->manager->all, node) {
+        struct replica *replica = CONTAINER_OF(node, struct replica, in_manager);
+        if (replica->dir == dir) replica->writing_start = plog_start(replica->log);
+    }
 }
 
 static void write_checkpoint(struct log_dir *dir, size_t which)
@@ -334,6 +350,7 @@ static void write_checkpoint(struct log_dir *dir, size_t which)
         if (err == ERR_OK) {
             checkpoint->hash = hash;
             checkpoint->is_under_way = true;
+            if (which == CHECKPOINT_OF_STARTS) note_starts(dir);
         } else if (err != ERR_NO_SPACE) {
             log_dir_fail(dir, "writing a checkpoint", err);
         }
@@ -346,6 +363,23 @@ void replica_write_checkpoints(struct replica_manager *m)
     for (size_t i = 0; i < m->dir_count; i++)
         for (size_t which = 0; m->dirs[i]->is_online && which < LOG_DIR_CHECKPOINTS; which++) write_checkpoint(m->dirs[i], which);
     look_at_claims(m);
+}
+
+void replica_want_durable_start(struct replica *replica)
+{
+    replica->dir->is_start_wanted = true;
+    replica_manager_schedule(replica->manager);
+}
+
+/* One that is being written does not have it: its end leads back here. */
+void replica_write_wanted_starts(struct replica_manager *m)
+{
+    for (size_t i = 0; i < m->dir_count; i++) {
+        struct log_dir *dir = m->dirs[i];
+        if (!dir->is_online || !dir->is_start_wanted || dir->checkpoints[CHECKPOINT_OF_STARTS].is_under_way) continue;
+        dir->is_start_wanted = false;
+        write_checkpoint(dir, CHECKPOINT_OF_STARTS);
+    }
 }
 
 /* Of what the next checkpoint may say. */

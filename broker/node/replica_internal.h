@@ -1,5 +1,5 @@
 /* What the files of the replica manager share: replica_manager.c (life, metadata), replica_recover.c (start), replica_produce.c,
- * replica_fetch.c, replica_offsets.c, replica_flush.c and replica_fetcher.c. Nobody else includes it. */
+ * replica_fetch.c, replica_offsets.c, replica_admin.c, replica_flush.c and replica_fetcher.c. Nobody else includes it. */
 #ifndef SKIFF_BROKER_NODE_REPLICA_INTERNAL_H
 #define SKIFF_BROKER_NODE_REPLICA_INTERNAL_H
 
@@ -76,6 +76,10 @@ struct replica {
     struct replica_truncation *truncation;
 
     struct alter_partition *alter; /* a proposal under way, or NULL */
+
+    int64_t durable_start; /* the log start that a crash leaves: of the last checkpoint that was written ... */
+    int64_t writing_start; /* ... and of the one under way */
+    struct list deletions; /* struct replica_delete_records that wait for all replicas */
     struct replica_fetch_view fetch;
 };
 
@@ -115,6 +119,7 @@ struct replica_manager {
     struct list fetched;   /* answered: done() is due */
     struct list listing;   /* list-offset requests that wait for the disk */
     struct list listed;    /* answered: done() is due */
+    struct list deleted;   /* answered deletions: done() is due */
     struct env_turn_end turn_end;
     struct env_timer tick, checkpoint, retention;
     struct fetch_session_cache sessions;
@@ -173,6 +178,15 @@ void replica_fetch_run_woken(struct replica_manager *manager, int64_t now_us);
 void replica_fetch_session_ended(void *manager, struct fetch_session *session);
 void replica_fetch_finish_all(struct replica_manager *manager);
 
+/* ---- replica_admin.c ---- */
+
+/* Something happened that deletions may wait for. */
+void replica_check_deletions(struct replica *replica);
+/* What waits is the callers' again. */
+void replica_drop_deletions(struct replica *replica);
+/* The log starts of the directory's replicas were written. */
+void replica_on_starts_durable(struct log_dir *dir);
+
 /* ---- replica_flush.c ---- */
 
 void replica_want_flush(struct replica *replica);
@@ -189,6 +203,9 @@ void replica_write_checkpoints(struct replica_manager *manager);
 /* A log has gone from the directory; and whether a checkpoint on the disk may still name one that has. */
 void replica_drop_claims(struct log_dir *dir);
 bool replica_has_stale_claims(const struct replica_manager *manager);
+/* The replica's log start is to be durable soon. */
+void replica_want_durable_start(struct replica *replica);
+void replica_write_wanted_starts(struct replica_manager *manager);
 bool replica_write_checkpoints_wait(struct log_dir *dir);
 void replica_write_epochs(struct replica_manager *manager);
 /* Frees the directory; what is under way will never end (replica_manager_destroy). */

@@ -136,6 +136,9 @@ void replica_feed(struct replica *replica, const struct partition_event *event)
     log_changes(replica, actions.changed);
     if (actions.propose) send_proposal(replica, &actions.proposal);
     if (actions.changed) replica_fetch_wake(replica);
+    /* The leader may be asked whether every replica has given records up for good. */
+    if ((actions.changed & PARTITION_START_MOVED) && replica->partition.role == PARTITION_FOLLOWER) replica_want_durable_start(replica);
+    replica_check_deletions(replica);
     if (!replica->partition.settings->counts_unflushed && partition_needs_flush(&replica->partition)) replica_want_flush(replica);
     if (!could_fetch && partition_can_fetch(&replica->partition)) replica_fetcher_on_durable(replica);
 }
@@ -207,10 +210,12 @@ static struct replica *create_replica(struct replica_manager *m, const struct im
     replica->target = (struct fetch_target){topic->id, partition};
     list_init(&replica->produced);
     list_init(&replica->watchers);
+    list_init(&replica->deletions);
     producer_gaps_init(&replica->gaps, env_random64(m->env));
     topic_settings_resolve(&m->options.topic_defaults, m->image, m->options.node_id, topic, &replica->settings);
     int64_t high_watermark = attach_log(replica, topic);
     struct plog *log = replica->log;
+    replica->durable_start = replica->writing_start = plog_start(log);
     partition_init(&replica->partition, &m->partition_settings, topic->id, partition, plog_start(log), plog_end(log), plog_flushed_end(log),
                    high_watermark);
     map_put(&m->replicas, MAP_KEY(&replica->target), replica);
@@ -441,6 +446,7 @@ static void on_turn_end(struct env_turn_end *turn_end, int64_t now_us)
     struct list_node *node = NULL;
     while ((node = list_pop_front(&m->to_append)) != NULL) replica_append_queued(CONTAINER_OF(node, struct replica, to_append), now_us);
     replica_start_commits(m);
+    replica_write_wanted_starts(m);
     replica_fetch_run_woken(m, now_us);
     while ((node = list_pop_front(&m->produced)) != NULL) {
         struct replica_produce *request = CONTAINER_OF(node, struct replica_produce, node);
@@ -448,6 +454,10 @@ static void on_turn_end(struct env_turn_end *turn_end, int64_t now_us)
     }
     while ((node = list_pop_front(&m->fetched)) != NULL) {
         struct replica_fetch *request = CONTAINER_OF(node, struct replica_fetch, node);
+        request->done(request, now_us);
+    }
+    while ((node = list_pop_front(&m->deleted)) != NULL) {
+        struct replica_delete_records *request = CONTAINER_OF(node, struct replica_delete_records, node);
         request->done(request, now_us);
     }
     while ((node = list_pop_front(&m->listed)) != NULL) {
@@ -461,7 +471,7 @@ static void on_turn_end(struct env_turn_end *turn_end, int64_t now_us)
 static void init_lists(struct replica_manager *m)
 {
     struct list *lists[] = {&m->all,    &m->orphan_list, &m->to_append, &m->produces, &m->produced,
-                            &m->parked, &m->woken,       &m->fetched,   &m->listing,  &m->listed};
+                            &m->parked, &m->woken,       &m->fetched,   &m->listing,  &m->listed,     &m->deleted};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) list_init(lists[i]);
     struct map *maps[] = {&m->replicas, &m->orphans, &m->fetchers};
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) map_init(maps[i], env_random64(m->env));
@@ -574,6 +584,7 @@ static void destroy_replica(struct replica *replica)
 {
     LIST_FOR_EACH (&replica->partition.produce.waiters, node) list_remove(node);
     cancel_proposal(replica);
+    replica_drop_deletions(replica);
     replica_forget_flush(replica);
     plog_abandon(replica->log);
     free_replica(replica);
@@ -588,7 +599,7 @@ static void drop_requests(struct replica_manager *m)
     }
     LIST_FOR_EACH (&m->fetched, node) replica_manager_release_fetch(CONTAINER_OF(node, struct replica_fetch, node));
     LIST_FOR_EACH (&m->listing, node) replica_manager_abandon_list_offset(CONTAINER_OF(node, struct replica_list_offset, node));
-    struct list *lists[] = {&m->produced, &m->fetched, &m->listed};
+    struct list *lists[] = {&m->produced, &m->fetched, &m->listed, &m->deleted};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         while (list_pop_front(lists[i]) != NULL) continue;
 }

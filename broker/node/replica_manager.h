@@ -13,6 +13,7 @@
 #define SKIFF_BROKER_NODE_REPLICA_MANAGER_H
 
 #include "broker/log/log.h"
+#include "broker/log/producer_state.h"
 #include "broker/node/topic_settings.h"
 #include "broker/replica/fetch_session.h"
 #include "broker/replica/partition.h"
@@ -207,6 +208,43 @@ struct replica_epoch_end {
 /* OffsetForLeaderEpoch, at once. */
 struct replica_epoch_end replica_manager_epoch_end(struct replica_manager *manager, struct uuid topic_id, int32_t partition,
                                                    int32_t current_leader_epoch, int32_t leader_epoch);
+
+/* ---- for operators ------------------------------------------------------------------------------------------------- */
+
+#define DELETE_RECORDS_TO_WATERMARK (-1)
+
+/* One partition of DeleteRecords: moves the log start up, and waits until that is durable here and on every live replica (RET-2). */
+struct replica_delete_records {
+    /* In. */
+    struct uuid topic_id;
+    int32_t partition;
+    int64_t offset; /* or DELETE_RECORDS_TO_WATERMARK */
+    int64_t timeout_ms;
+    void (*done)(struct replica_delete_records *request, int64_t now_us);
+    /* Out. */
+    enum kafka_error error; /* REQUEST_TIMED_OUT: the start has moved, but not everywhere yet */
+    int64_t low_watermark;  /* no live replica has records below it; -1 with other errors */
+    /* the manager's: */
+    struct replica_manager *manager;
+    struct replica *replica;
+    struct list_node node;
+    struct env_timer timer;
+};
+void replica_manager_delete_records(struct replica_manager *manager, struct replica_delete_records *request);
+
+/* The producers that the leader of a partition knows, one after the other; *at begins at 0. NULL: no more, or no leader here. */
+enum kafka_error replica_manager_check_leader(const struct replica_manager *manager, struct uuid topic_id, int32_t partition);
+const struct producer *replica_manager_next_producer(const struct replica_manager *manager, struct uuid topic_id, int32_t partition,
+                                                     uint32_t *at);
+
+struct replica_dir_info {
+    const char *path;
+    struct uuid id;
+    bool is_online;
+    int64_t total_bytes, usable_bytes; /* of its file system; -1: unknown */
+};
+/* All of log.dirs; returns their number. */
+size_t replica_manager_dir_infos(const struct replica_manager *manager, struct replica_dir_info infos[static LOG_DIRS_MAX]);
 
 /* ---- for the controller channel ------------------------------------------------------------------------------------ */
 

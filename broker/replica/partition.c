@@ -70,6 +70,15 @@ int64_t partition_held_end(const struct partition *p)
     return p->settings->counts_unflushed || MUTANT("hw_ignores_own_flush") ? p->log_end : p->durable_end;
 }
 
+int64_t partition_low_watermark(const struct partition *p, int64_t own_start)
+{
+    ASSERT(own_start <= p->log_start);
+    int64_t low = own_start;
+    for (size_t i = 0; i < p->replica_count; i++)
+        if (i != p->local && p->replicas[i].is_eligible) low = min_i64(low, p->replicas[i].log_start);
+    return low;
+}
+
 bool partition_needs_flush(const struct partition *p)
 {
     return p->role != PARTITION_OFFLINE && (p->durable_end < p->log_end || !p->is_truncation_durable);
@@ -228,6 +237,7 @@ static void forget_progress(struct partition *p, int64_t now_us)
         replica->fetched_epoch = -1;
         replica->caught_up_us = replica->fetched_us = now_us;
         replica->leader_end_then = INT64_MAX;
+        replica->log_start = -1;
     }
 }
 
@@ -283,7 +293,8 @@ static void take_replicas(struct partition *p, const struct partition_assignment
                                                      .end_offset = ISR_OFFSET_UNKNOWN,
                                                      .fetched_epoch = -1,
                                                      .caught_up_us = now_us,
-                                                     .leader_end_then = INT64_MAX};
+                                                     .leader_end_then = INT64_MAX,
+                                                     .log_start = -1};
         replicas[i].is_eligible = member->is_eligible;
         replicas[i].broker_epoch = member->broker_epoch;
         if (member->id == p->settings->local_id) p->local = i;
@@ -403,6 +414,7 @@ static void note_progress(struct partition *p, struct partition_replica *replica
     replica->fetched_epoch = event->fetched_by.broker_epoch;
     replica->fetched_us = event->now_us;
     replica->leader_end_then = p->log_end;
+    replica->log_start = event->fetched_by.log_start;
 }
 
 static void on_fetched_by(struct partition *p, const struct partition_event *event, struct partition_actions *actions)
@@ -497,7 +509,7 @@ void partition_init(struct partition *p, const struct partition_settings *settin
         .min_insync = 1,
         .log_start = log_start,
         .log_end = log_end,
-        .durable_end = durable_end,
+        .durable_end = max_i64(durable_end, log_start), /* after a crash the recovery point may lie below the start */
         .is_truncation_durable = true,
         .high_watermark = min_i64(max_i64(high_watermark, log_start), log_end),
     };

@@ -32,6 +32,7 @@ struct partition_replica {
     int64_t caught_up_us;    /* when it last held all that the leader held */
     int64_t fetched_us;      /* when it last fetched ... */
     int64_t leader_end_then; /* ... and how long the leader's log was */
+    int64_t log_start;       /* where its log starts durably, as that fetch said; -1 before */
 };
 
 /* A proposed ISR, compare-and-set on (leader epoch, partition epoch). */
@@ -122,6 +123,7 @@ struct partition_event {
             int32_t replica_id;
             int64_t broker_epoch;
             int64_t offset;
+            int64_t log_start; /* durably so; -1: not said */
             bool is_matching; /* the leader's log holds the follower's last epoch up to `offset` (Q-MATCH) */
         } fetched_by;
         struct {
@@ -179,6 +181,8 @@ bool partition_needs_flush(const struct partition *p);
 /* One past the last offset that counts as held by this node. */
 int64_t partition_held_end(const struct partition *p);
 isr_set partition_maximal_isr(const struct partition *p);
+/* Leader: the offset below which every live replica has given its records up, ours from `own_start` on. */
+int64_t partition_low_watermark(const struct partition *p, int64_t own_start);
 /* Place of a broker in replicas[], or -1. */
 int32_t partition_find(const struct partition *p, int32_t broker_id);
 
