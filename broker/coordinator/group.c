@@ -9,7 +9,7 @@
  *  G5  A JoinGroup is parked in PreparingRebalance, or in Stable while a static member is being replaced; a SyncGroup in
  *      CompletingRebalance. joining_count and pending_sync_count are what they say.
  *  G6  A pending id is no member's.
- *  G7  The generation never decreases (G-GEN); group_become() is the only writer of the state.
+ *  G7  The generation never decreases (G-GEN); group_become() is the only writer of the state, but for loading.
  *  G8  Requests wait for the group only while it is being deleted.
  *
  *                        a member joins                      all joined, or timeout
@@ -107,8 +107,7 @@ struct slice group_member_metadata(const struct group_member *member, struct sli
 bool group_is_subscribed(const struct group *group, struct slice topic)
 {
     if (!group_is_consumer(group)) return false;
-    MAP_FOR_EACH(&group->members, const struct group_member, member)
-    {
+    MAP_FOR_EACH (&group->members, const struct group_member, member) {
         struct slice metadata = group_member_metadata(member, group->protocol_name);
         if (slice_is_null(metadata)) return true;
         if (subscription_find(metadata, topic) != SUBSCRIPTION_WITHOUT) return true;
@@ -138,10 +137,9 @@ bool group_supports(const struct group *group, struct slice type, const struct j
 struct slice group_select_protocol(const struct group *group)
 {
     ASSERT(group_member_count(group) > 0);
-    MAP_FOR_EACH(&group->votes, struct protocol_votes, votes) votes->cast = 0;
+    MAP_FOR_EACH (&group->votes, struct protocol_votes, votes) votes->cast = 0;
     struct protocol_votes *winner = NULL;
-    MAP_FOR_EACH(&group->members, const struct group_member, member)
-    {
+    MAP_FOR_EACH (&group->members, const struct group_member, member) {
         uint32_t i = 0;
         while (i < member->protocol_count && !is_supported_by_all(group, member->protocols[i].name)) i++;
         ASSERT(i < member->protocol_count);
@@ -156,7 +154,7 @@ struct slice group_select_protocol(const struct group *group)
 int32_t group_rebalance_timeout_ms(const struct group *group)
 {
     int32_t longest = 0;
-    MAP_FOR_EACH(&group->members, const struct group_member, member) longest = max_i32(longest, member->rebalance_timeout_ms);
+    MAP_FOR_EACH (&group->members, const struct group_member, member) longest = max_i32(longest, member->rebalance_timeout_ms);
     return longest;
 }
 
@@ -381,8 +379,8 @@ struct group *group_create(struct group_shard *shard, struct slice id)
 
 void group_forget_members(struct group_shard *shard, struct group *group)
 {
-    MAP_FOR_EACH(&group->members, struct group_member, member) group_remove_member(shard, member);
-    MAP_FOR_EACH(&group->pending, struct group_pending, pending) group_remove_pending(shard, pending);
+    MAP_FOR_EACH (&group->members, struct group_member, member) group_remove_member(shard, member);
+    MAP_FOR_EACH (&group->pending, struct group_pending, pending) group_remove_pending(shard, pending);
     timer_cancel(shard, &group->join_timer);
     timer_cancel(shard, &group->sync_timer);
     group->is_member_added = false;
@@ -455,8 +453,7 @@ static void check_members(const struct group *group)
 {
     uint32_t joining = 0, syncing = 0, instances = 0;
     bool has_leader = false;
-    MAP_FOR_EACH(&group->members, const struct group_member, member)
-    {
+    MAP_FOR_EACH (&group->members, const struct group_member, member) {
         ASSERT(member->group == group);
         ASSERT(!group_find_pending(group, member->id));
         ASSERT_IMPLIES(member->join, group->state == GROUP_PREPARING_REBALANCE || group->state == GROUP_STABLE);
@@ -476,11 +473,10 @@ static void check_members(const struct group *group)
 static void check_votes(const struct group *group)
 {
     bool has_common = false;
-    MAP_FOR_EACH(&group->votes, const struct protocol_votes, votes)
-    {
+    MAP_FOR_EACH (&group->votes, const struct protocol_votes, votes) {
         uint32_t members = 0;
         struct slice name = slice_make(votes->name, votes->size);
-        MAP_FOR_EACH(&group->members, const struct group_member, member) members += !slice_is_null(group_member_metadata(member, name));
+        MAP_FOR_EACH (&group->members, const struct group_member, member) members += !slice_is_null(group_member_metadata(member, name));
         ASSERT(members == votes->members);
         has_common |= members == group_member_count(group);
     }

@@ -60,9 +60,9 @@ struct group_member {
     uint32_t protocol_count;
     struct slice assignment;
     struct group_request *join, *sync; /* parked */
-    bool is_new;          /* has not been told its first generation: may expire while it waits to join */
-    bool is_pending_sync; /* was told the current generation and has not synced */
-    int64_t heard_ms;     /* last heartbeat, join, sync or commit */
+    bool is_new;                       /* has not been told its first generation: may expire while it waits to join */
+    bool is_pending_sync;              /* was told the current generation and has not synced */
+    int64_t heard_ms;                  /* last heartbeat, join, sync or commit */
     struct group_timer session;
 };
 
@@ -74,13 +74,13 @@ struct group_pending {
 };
 
 struct group {
-    struct slice id;    /* owned */
-    bool is_committed;  /* a record of it is committed in the log: it exists for readers */
+    struct slice id;   /* owned */
+    bool is_committed; /* a record of it is committed in the log: it exists for readers */
     enum group_state state, previous_state;
-    int64_t state_ms;   /* wall clock of the last transition; -1: not known (old records) */
+    int64_t state_ms; /* wall clock of the last transition; -1: not known (old records) */
     int32_t generation;
-    struct slice protocol_type; /* SLICE_NULL: a simple group, which only stores offsets */
-    struct slice protocol_name; /* SLICE_NULL: none selected */
+    struct slice protocol_type;  /* SLICE_NULL: a simple group, which only stores offsets */
+    struct slice protocol_name;  /* SLICE_NULL: none selected */
     struct group_member *leader; /* NULL: no members */
     struct map members;          /* id -> struct group_member, in the order of joining */
     struct map instances;        /* group instance id -> struct group_member */

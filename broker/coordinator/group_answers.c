@@ -53,8 +53,7 @@ static void fill_members(struct group_request *request, const struct group *grou
     out->members = CODEC_NEW(&request->arena, join_group_response_members, count);
     out->members_count = (int32_t)count;
     struct join_group_response_members *to = out->members;
-    MAP_FOR_EACH(&group->members, const struct group_member, member)
-    {
+    MAP_FOR_EACH (&group->members, const struct group_member, member) {
         to->member_id = arena_copy(&request->arena, member->id);
         to->group_instance_id = arena_copy(&request->arena, member->instance_id);
         to->metadata = arena_copy(&request->arena, group_member_metadata(member, group->protocol_name));

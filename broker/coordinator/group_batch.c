@@ -107,8 +107,7 @@ void batch_add_metadata(struct group_batch *batch, const struct sync_group_reque
     index_assignments(&by_member, assignments, count);
     struct group_metadata_value_members *members = mem_calloc(group_member_count(group), sizeof *members);
     int32_t n = 0;
-    MAP_FOR_EACH(&group->members, const struct group_member, member)
-    {
+    MAP_FOR_EACH (&group->members, const struct group_member, member) {
         const struct sync_group_request_assignments *given = map_get(&by_member, member->id);
         struct slice own = batch->kind == BATCH_ASSIGNMENT ? SLICE_LITERAL("") : member->assignment;
         fill_member(member, given ? given->assignment : own, &members[n++]);
@@ -193,8 +192,7 @@ static bool has_offset(const struct group_batch *batch, struct slice topic, int3
 bool batch_writes_offset(const struct group_shard *shard, const struct group *group, struct slice topic, int32_t partition)
 {
     if (group->batch_count == 0) return false;
-    LIST_FOR_EACH(&shard->batches, node)
-    {
+    LIST_FOR_EACH (&shard->batches, node) {
         const struct group_batch *batch = CONTAINER_OF(node, struct group_batch, node);
         if (batch->group == group && batch->kind == BATCH_OFFSETS && has_offset(batch, topic, partition)) return true;
     }
@@ -214,8 +212,7 @@ static void add_tombstones_of(struct group_batch *batch, const struct group_batc
 
 void batch_add_tombstones_under_way(struct group_shard *shard, struct group_batch *batch, struct slice topic)
 {
-    LIST_FOR_EACH(&shard->batches, node)
-    {
+    LIST_FOR_EACH (&shard->batches, node) {
         const struct group_batch *under_way = CONTAINER_OF(node, struct group_batch, node);
         if (under_way->group == batch->group && under_way->kind == BATCH_OFFSETS) add_tombstones_of(batch, under_way, topic);
     }
@@ -353,8 +350,7 @@ static void on_refused(struct group_shard *shard, struct group_batch *batch, enu
 
 static struct group_batch *find_batch(struct group_shard *shard, uint64_t token)
 {
-    LIST_FOR_EACH(&shard->batches, node)
-    {
+    LIST_FOR_EACH (&shard->batches, node) {
         struct group_batch *batch = CONTAINER_OF(node, struct group_batch, node);
         if (batch->append.token == token) return batch;
     }

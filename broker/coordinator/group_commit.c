@@ -125,7 +125,8 @@ void on_offset_commit(struct group_shard *shard, struct group_request *request)
 
 /* ---- OffsetFetch ---- */
 
-static void fill_fetched(struct arena *arena, const struct committed_offset *offset, int32_t index, struct offset_fetch_response_groups_topics_partitions *out)
+static void fill_fetched(struct arena *arena, const struct committed_offset *offset, int32_t index,
+                         struct offset_fetch_response_groups_topics_partitions *out)
 {
     out->partition_index = index;
     out->committed_offset = offset ? offset->offset : -1;
@@ -169,8 +170,7 @@ static void fetch_all(const struct group *group, struct group_request *request)
     out->topics = CODEC_NEW(&request->arena, offset_fetch_response_groups_topics, (size_t)out->topics_count);
     if (!group) return;
     struct offset_fetch_response_groups_topics *to = out->topics;
-    MAP_FOR_EACH(&group->offsets.topics, const struct group_topic, topic)
-    {
+    MAP_FOR_EACH (&group->offsets.topics, const struct group_topic, topic) {
         to->name = arena_copy(&request->arena, group_topic_name(topic));
         to->partitions_count = (int32_t)topic->count;
         to->partitions = CODEC_NEW(&request->arena, offset_fetch_response_groups_topics_partitions, topic->count);
@@ -243,8 +243,7 @@ void on_offset_delete(struct group_shard *shard, struct group_request *request)
     out->topics = CODEC_NEW(&request->arena, offset_delete_response_topics, (size_t)in->topics_count);
     out->topics_count = in->topics_count;
     struct group_batch *batch = batch_create(group, BATCH_OFFSETS);
-    for (int32_t i = 0; i < in->topics_count; i++)
-        delete_topic(shard, group, batch, &request->arena, &in->topics[i], &out->topics[i]);
+    for (int32_t i = 0; i < in->topics_count; i++) delete_topic(shard, group, batch, &request->arena, &in->topics[i], &out->topics[i]);
     if (batch->append.count == 0) {
         batch_destroy(batch);
         request_complete(shard, request);
@@ -258,8 +257,7 @@ void on_offset_delete(struct group_shard *shard, struct group_request *request)
 
 static void add_all_tombstones(struct group_shard *shard, struct group_batch *batch)
 {
-    MAP_FOR_EACH(&batch->group->offsets.topics, const struct group_topic, topic)
-    {
+    MAP_FOR_EACH (&batch->group->offsets.topics, const struct group_topic, topic) {
         for (uint32_t i = 0; i < topic->count; i++) batch_add_offset_tombstone(batch, group_topic_name(topic), topic->offsets[i].partition);
     }
     batch_add_tombstones_under_way(shard, batch, SLICE_NULL);

@@ -32,8 +32,7 @@ static bool is_expired(const struct group_shard *shard, const struct group *grou
 static uint64_t count_expired(const struct group_shard *shard, const struct group *group)
 {
     uint64_t count = 0;
-    MAP_FOR_EACH(&group->offsets.topics, const struct group_topic, topic)
-    {
+    MAP_FOR_EACH (&group->offsets.topics, const struct group_topic, topic) {
         if (group_is_subscribed(group, group_topic_name(topic))) continue;
         for (uint32_t i = 0; i < topic->count; i++) count += is_expired(shard, group, &topic->offsets[i]);
     }
@@ -43,8 +42,7 @@ static uint64_t count_expired(const struct group_shard *shard, const struct grou
 static void add_expired(const struct group_shard *shard, struct group_batch *batch)
 {
     const struct group *group = batch->group;
-    MAP_FOR_EACH(&group->offsets.topics, const struct group_topic, topic)
-    {
+    MAP_FOR_EACH (&group->offsets.topics, const struct group_topic, topic) {
         if (group_is_subscribed(group, group_topic_name(topic))) continue;
         for (uint32_t i = 0; i < topic->count && batch->append.count < GROUP_BATCH_RECORDS_MAX; i++)
             if (is_expired(shard, group, &topic->offsets[i]))
@@ -76,8 +74,7 @@ static size_t expire_group(struct group_shard *shard, struct group *group)
 void on_expiry(struct group_shard *shard)
 {
     size_t count = 0;
-    MAP_FOR_EACH(&shard->groups, struct group, group)
-    {
+    MAP_FOR_EACH (&shard->groups, struct group, group) {
         count += expire_group(shard, group);
         if (count >= EXPIRY_RECORDS_PER_STEP) break;
     }
@@ -119,8 +116,7 @@ static void drop_topic(struct group_shard *shard, struct group *group, struct sl
 
 void on_topic_deleted(struct group_shard *shard, struct slice topic, struct uuid id)
 {
-    MAP_FOR_EACH(&shard->groups, struct group, group)
-    {
+    MAP_FOR_EACH (&shard->groups, struct group, group) {
         if (group->is_deleting) continue;
         if (group->batch_count > 0 || group_offsets_topic(&group->offsets, topic)) drop_topic(shard, group, topic, id);
     }

@@ -55,9 +55,9 @@ struct group_batch {
     struct list_node node; /* in shard->batches */
     enum batch_kind kind;
     struct group *group;
-    int32_t generation;      /* ASSIGNMENT */
-    struct static_swap swap; /* STATIC */
-    bool is_given_up;        /* timed out: its continuation ran with an error */
+    int32_t generation;            /* ASSIGNMENT */
+    struct static_swap swap;       /* STATIC */
+    bool is_given_up;              /* timed out: its continuation ran with an error */
     struct group_request *request; /* whose answer waits for it; may be NULL */
     struct list readers;           /* struct group_request: offset fetches that want what is being committed */
     struct group_timer timer;

@@ -34,7 +34,7 @@ static struct slice new_member_id(const struct join *join)
 {
     struct slice prefix = slice_is_null(join->in->group_instance_id) ? join->request->client_id : join->in->group_instance_id;
     size_t n = min_size(prefix.n, STRING_BYTES_MAX - UUID_TEXT_BYTES - 1);
-    const uint64_t *r = join->shard->random;
+    const uint64_t *r = join->request->random;
     uint64_t high = (r[0] & ~(uint64_t)0xf000) | 0x4000, low = (r[1] & ~((uint64_t)3 << 62)) | (uint64_t)2 << 62;
     return arena_printf(&join->request->arena, "%.*s-%08x-%04x-%04x-%04x-%012llx", (int)n, prefix.p ? (const char *)prefix.p : "",
                         (unsigned)(high >> 32), (unsigned)(high >> 16 & 0xffff), (unsigned)(high & 0xffff), (unsigned)(low >> 48),
@@ -324,7 +324,7 @@ static void create_and_join(struct join *join)
 void on_create_failed(struct group_shard *shard, struct group *group, enum kafka_error error)
 {
     if (group->is_committed || group->state == GROUP_COMPLETING_REBALANCE || group->state == GROUP_STABLE) return;
-    MAP_FOR_EACH(&group->members, struct group_member, member) member_fail_join(shard, member, SLICE_LITERAL(""), error);
+    MAP_FOR_EACH (&group->members, struct group_member, member) member_fail_join(shard, member, SLICE_LITERAL(""), error);
     group_forget_members(shard, group);
     if (group->state == GROUP_PREPARING_REBALANCE) group_become(shard, group, GROUP_EMPTY);
     group_set_protocol_type(group, SLICE_NULL);

@@ -74,7 +74,7 @@ static void destroy_topic(struct group_offsets *offsets, struct group_topic *top
 
 void group_offsets_deinit(struct group_offsets *offsets)
 {
-    MAP_FOR_EACH(&offsets->topics, struct group_topic, topic) destroy_topic(offsets, topic);
+    MAP_FOR_EACH (&offsets->topics, struct group_topic, topic) destroy_topic(offsets, topic);
     ASSERT(offsets->count == 0);
     ASSERT(offsets->bytes == 0);
     map_deinit(&offsets->topics);
@@ -183,8 +183,7 @@ void group_offsets_invariants(const struct group_offsets *offsets)
 {
     uint64_t count = 0;
     size_t bytes = 0;
-    MAP_FOR_EACH(&offsets->topics, const struct group_topic, topic)
-    {
+    MAP_FOR_EACH (&offsets->topics, const struct group_topic, topic) {
         ASSERT(topic->count > 0);
         ASSERT(topic->count <= topic->capacity);
         for (uint32_t i = 1; i < topic->count; i++) ASSERT(topic->offsets[i - 1].partition < topic->offsets[i].partition);

@@ -28,9 +28,9 @@ struct committed_offset {
     int32_t partition;
     int32_t leader_epoch; /* -1: not told */
     int64_t offset;
-    int64_t commit_ms;      /* wall clock of the commit */
-    int64_t expire_ms;      /* -1: by retention; else from OffsetCommit v2-4 with a retention of its own */
-    struct uuid topic_id;   /* zero: committed by name only */
+    int64_t commit_ms;            /* wall clock of the commit */
+    int64_t expire_ms;            /* -1: by retention; else from OffsetCommit v2-4 with a retention of its own */
+    struct uuid topic_id;         /* zero: committed by name only */
     struct stored_text *metadata; /* NULL: the empty string */
 };
 struct stored_text {

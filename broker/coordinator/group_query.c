@@ -28,8 +28,7 @@ static void describe_members(const struct group *group, struct arena *arena, str
     out->members = CODEC_NEW(arena, describe_groups_response_members, count);
     out->members_count = (int32_t)count;
     struct describe_groups_response_members *to = out->members;
-    MAP_FOR_EACH(&group->members, const struct group_member, member)
-    {
+    MAP_FOR_EACH (&group->members, const struct group_member, member) {
         to->member_id = member->id;
         to->group_instance_id = member->instance_id;
         to->client_id = member->client_id;

@@ -8,7 +8,7 @@
 
 static void clear_pending_syncs(struct group_shard *shard, struct group *group)
 {
-    MAP_FOR_EACH(&group->members, struct group_member, member) member->is_pending_sync = false;
+    MAP_FOR_EACH (&group->members, struct group_member, member) member->is_pending_sync = false;
     group->pending_sync_count = 0;
     timer_cancel(shard, &group->sync_timer);
 }
@@ -25,8 +25,7 @@ void rebalance_member_synced(struct group_shard *shard, struct group_member *mem
 static void fail_syncs(struct group_shard *shard, struct group *group, enum kafka_error error)
 {
     ASSERT(group->state == GROUP_COMPLETING_REBALANCE);
-    MAP_FOR_EACH(&group->members, struct group_member, member)
-    {
+    MAP_FOR_EACH (&group->members, struct group_member, member) {
         group_set_assignment(member, SLICE_LITERAL(""));
         if (member->sync) member_schedule(shard, member);
         member_fail_sync(shard, member, error);
@@ -41,7 +40,7 @@ static void take_assignments(struct group *group, const struct group_record *rec
     struct group_metadata_value value;
     enum err err = group_record_parse_metadata(record->value, &arena, &value);
     ASSERT(err == ERR_OK);
-    MAP_FOR_EACH(&group->members, struct group_member, member) group_set_assignment(member, SLICE_LITERAL(""));
+    MAP_FOR_EACH (&group->members, struct group_member, member) group_set_assignment(member, SLICE_LITERAL(""));
     for (int32_t i = 0; i < value.members_count; i++) {
         struct group_member *member = group_find_member(group, value.members[i].member_id);
         if (member) group_set_assignment(member, value.members[i].assignment);
@@ -63,7 +62,7 @@ void on_assignment_stored(struct group_shard *shard, struct group_batch *batch, 
     take_assignments(group, &batch->append.records[0]);
     group_become(shard, group, GROUP_STABLE);
     shard->counters.rebalances_completed++;
-    MAP_FOR_EACH(&group->members, struct group_member, member) member_complete_sync(shard, member);
+    MAP_FOR_EACH (&group->members, struct group_member, member) member_complete_sync(shard, member);
 }
 
 /* ---- the first half: join ---- */
@@ -111,8 +110,7 @@ void rebalance_prepare_or_complete(struct group_shard *shard, struct group *grou
 /* Static members keep their place until their session ends (KIP-345). */
 static void drop_absent_members(struct group_shard *shard, struct group *group)
 {
-    MAP_FOR_EACH(&group->members, struct group_member, member)
-    {
+    MAP_FOR_EACH (&group->members, struct group_member, member) {
         if (member->join || !slice_is_null(member->instance_id)) continue;
         group_remember(shard, group, REBALANCE_NOT_REJOINED, member, SLICE_NULL);
         member_drop(shard, member);
@@ -123,8 +121,7 @@ static void drop_absent_members(struct group_shard *shard, struct group *group)
 static bool elect_joined_leader(struct group *group)
 {
     if (!group->leader || group->leader->join) return group->leader != NULL;
-    MAP_FOR_EACH(&group->members, struct group_member, member)
-    {
+    MAP_FOR_EACH (&group->members, struct group_member, member) {
         if (!member->join) continue;
         group->leader = member;
         return true;
@@ -146,8 +143,7 @@ static void announce_generation(struct group_shard *shard, struct group *group)
     struct slice selected = group_select_protocol(group);
     group_set_protocol_name(group, selected);
     group_become(shard, group, GROUP_COMPLETING_REBALANCE);
-    MAP_FOR_EACH(&group->members, struct group_member, member)
-    {
+    MAP_FOR_EACH (&group->members, struct group_member, member) {
         member_complete_join(shard, member);
         member_schedule(shard, member);
         member->is_new = false;
@@ -195,8 +191,7 @@ static void on_sync_timeout(struct group_shard *shard, struct group *group)
 {
     if (group->state != GROUP_COMPLETING_REBALANCE && group->state != GROUP_STABLE) return;
     ASSERT(group->pending_sync_count > 0);
-    MAP_FOR_EACH(&group->members, struct group_member, member)
-    {
+    MAP_FOR_EACH (&group->members, struct group_member, member) {
         if (!member->is_pending_sync) continue;
         group_remember(shard, group, REBALANCE_NOT_SYNCED, member, SLICE_NULL);
         member_drop(shard, member);

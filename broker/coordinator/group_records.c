@@ -8,9 +8,9 @@ enum {
     TYPE_OFFSET = 1,
     TYPE_METADATA = 2,
 };
-#define OFFSET_VERSION              4
-#define OFFSET_VERSION_WITH_EXPIRY  1
-#define METADATA_VERSION            3
+#define OFFSET_VERSION             4
+#define OFFSET_VERSION_WITH_EXPIRY 1
+#define METADATA_VERSION           3
 
 static enum err decode_key(enum kmsg kmsg, struct reader *r, void *out)
 {

@@ -90,9 +90,7 @@ void group_request_fail(struct group_request *request, enum kafka_error error)
     case GROUP_LEAVE: request->out.leave.error_code = (int16_t)error; break;
     case GROUP_OFFSET_COMMIT: fail_commit(request, error); break;
     case GROUP_OFFSET_FETCH: fail_fetch(request, error); break;
-    case GROUP_OFFSET_DELETE:
-        request->out.offset_delete = (struct offset_delete_response){.error_code = (int16_t)error};
-        break;
+    case GROUP_OFFSET_DELETE: request->out.offset_delete = (struct offset_delete_response){.error_code = (int16_t)error}; break;
     case GROUP_DELETE: request->out.deleted = error; break;
     }
 }

@@ -24,11 +24,12 @@ enum group_request_type {
 struct group_request {
     struct list_node node; /* in a queue of the shard, or in actions.completed */
     enum group_request_type type;
-    int16_t version;       /* of the client's request */
+    int16_t version; /* of the client's request */
     bool is_input_needed;
     struct slice group_id;
     /* JOIN: who asks, as tools show it; the host is an address as text, "/10.0.0.7" in Kafka's form. */
     struct slice client_id, client_host;
+    uint64_t random[2];  /* the event's, kept in case the request waits: each new member id needs its own */
     bool require_stable; /* OFFSET_FETCH: wait for what is being committed */
     union {
         const struct join_group_request *join; /* v0: rebalance_timeout_ms is taken from the session timeout */
@@ -45,7 +46,7 @@ struct group_request {
         struct sync_group_response sync;
         struct heartbeat_response heartbeat;
         struct leave_group_response leave;
-        struct offset_commit_response commit; /* the topics of the input, in its order */
+        struct offset_commit_response commit;      /* the topics of the input, in its order */
         struct offset_fetch_response_groups fetch; /* error_code: of the group */
         struct offset_delete_response offset_delete;
         enum kafka_error deleted; /* DELETE: one group of a DeleteGroups */

@@ -91,7 +91,8 @@ static enum kafka_error check_request(const struct group_shard *shard, const str
     if (!is_group_id_valid(request)) return KAFKA_INVALID_GROUP_ID;
     if (request->type != GROUP_JOIN) return KAFKA_NONE;
     int32_t timeout_ms = request->in.join->session_timeout_ms;
-    bool is_allowed = timeout_ms >= shard->config->group_min_session_timeout_ms && timeout_ms <= shard->config->group_max_session_timeout_ms;
+    bool is_allowed =
+        timeout_ms >= shard->config->group_min_session_timeout_ms && timeout_ms <= shard->config->group_max_session_timeout_ms;
     return is_allowed ? KAFKA_NONE : KAFKA_INVALID_SESSION_TIMEOUT;
 }
 
@@ -140,9 +141,8 @@ static void on_loaded(struct group_shard *shard)
     ASSERT(shard->state == GROUP_SHARD_LOADING);
     shard->state = GROUP_SHARD_ACTIVE;
     timer_set(shard, &shard->expiry, shard->config->offsets_retention_check_interval_ms);
-    MAP_FOR_EACH(&shard->groups, struct group, group)
-    {
-        MAP_FOR_EACH(&group->members, struct group_member, member) member_heard(shard, member);
+    MAP_FOR_EACH (&shard->groups, struct group, group) {
+        MAP_FOR_EACH (&group->members, struct group_member, member) member_heard(shard, member);
         if (group_member_count(group) <= (uint32_t)max_i32(shard->config->group_max_size, 0)) continue;
         group_remember(shard, group, REBALANCE_OVER_CAPACITY, NULL, SLICE_NULL);
         rebalance_prepare(shard, group);
@@ -168,8 +168,7 @@ static void unload_batch(struct group_shard *shard, struct group_batch *batch)
 
 static void unload_group(struct group_shard *shard, struct group *group)
 {
-    MAP_FOR_EACH(&group->members, struct group_member, member)
-    {
+    MAP_FOR_EACH (&group->members, struct group_member, member) {
         member_fail_join(shard, member, member->id, KAFKA_NOT_COORDINATOR);
         member_fail_sync(shard, member, KAFKA_NOT_COORDINATOR);
     }
@@ -182,7 +181,7 @@ static void on_unloaded(struct group_shard *shard)
 {
     struct list_node *node = NULL;
     while ((node = list_first(&shard->batches))) unload_batch(shard, CONTAINER_OF(node, struct group_batch, node));
-    MAP_FOR_EACH(&shard->groups, struct group, group) unload_group(shard, group);
+    MAP_FOR_EACH (&shard->groups, struct group, group) unload_group(shard, group);
     timer_cancel(shard, &shard->expiry);
     shard->waiting_count = 0;
     shard->state = GROUP_SHARD_UNLOADED;
@@ -231,7 +230,11 @@ static void dispatch(struct group_shard *shard, const struct group_event *event)
     case GROUP_EVENT_LOADED:
         if (shard->state != GROUP_SHARD_UNLOADED) on_loaded(shard);
         break;
-    case GROUP_EVENT_REQUEST: on_request(shard, event->request); break;
+    case GROUP_EVENT_REQUEST:
+        event->request->random[0] = event->random[0];
+        event->request->random[1] = event->random[1];
+        on_request(shard, event->request);
+        break;
     case GROUP_EVENT_APPENDED:
         if (is_active) on_appended(shard, event->appended.token, event->appended.error);
         break;
@@ -252,8 +255,6 @@ void group_shard_step(struct group_shard *shard, const struct group_event *event
     list_init(&actions->completed);
     shard->now_ms = event->now_ms;
     shard->wall_ms = event->wall_ms;
-    shard->random[0] = event->random[0];
-    shard->random[1] = event->random[1];
     shard->actions = actions;
     dispatch(shard, event);
     const struct heap_node *first = heap_first(&shard->timers);
@@ -267,8 +268,7 @@ void group_shard_step(struct group_shard *shard, const struct group_event *event
 static void check_batches(const struct group_shard *shard)
 {
     uint64_t last = 0;
-    LIST_FOR_EACH(&shard->batches, node)
-    {
+    LIST_FOR_EACH (&shard->batches, node) {
         const struct group_batch *batch = CONTAINER_OF(node, struct group_batch, node);
         ASSERT(batch->append.token > last);
         ASSERT(group_get(shard, batch->group->id) == batch->group);
@@ -283,12 +283,11 @@ static void check_groups(const struct group_shard *shard)
     uint64_t offsets = 0;
     size_t bytes = 0;
     uint32_t waiting = 0;
-    MAP_FOR_EACH(&shard->groups, const struct group, group)
-    {
+    MAP_FOR_EACH (&shard->groups, const struct group, group) {
         group_invariants(group);
         uint32_t batches = 0;
-        LIST_FOR_EACH(&shard->batches, node) batches += CONTAINER_OF(node, struct group_batch, node)->group == group;
-        LIST_FOR_EACH(&group->waiting, node) waiting++;
+        LIST_FOR_EACH (&shard->batches, node) batches += CONTAINER_OF(node, struct group_batch, node)->group == group;
+        LIST_FOR_EACH (&group->waiting, node) waiting++;
         ASSERT(batches == group->batch_count);
         ASSERT_IMPLIES(group->is_deleting, batches > 0);
         ASSERT(group->accounted == group->bytes + group->offsets.bytes);

@@ -77,12 +77,11 @@ struct group_shard {
     struct group_counters counters;
     /* Of the step under way. */
     int64_t now_ms, wall_ms;
-    uint64_t random[2];
     struct group_actions *actions;
 };
 
 enum group_event_type {
-    GROUP_EVENT_RECORD,   /* loading: one committed record, in the order of the log */
+    GROUP_EVENT_RECORD, /* loading: one committed record, in the order of the log */
     GROUP_EVENT_LOADED,
     GROUP_EVENT_REQUEST,
     GROUP_EVENT_APPENDED, /* a batch was committed or refused */

@@ -9,7 +9,7 @@
 #include "common/slice.h"
 
 enum subscription_answer {
-    SUBSCRIPTION_WITHOUT,   /* well-formed, and the topic is not in it */
+    SUBSCRIPTION_WITHOUT, /* well-formed, and the topic is not in it */
     SUBSCRIPTION_WITH,
     SUBSCRIPTION_MALFORMED,
 };

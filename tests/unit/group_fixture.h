@@ -9,6 +9,7 @@
 #include "broker/coordinator/group_shard.h"
 #include "common/assert.h"
 #include "common/mem.h"
+#include "common/prng.h"
 
 #include <check.h>
 
@@ -74,7 +75,8 @@ static inline void step(struct fixture *f, struct group_event event)
 {
     event.now_ms = f->now_ms;
     event.wall_ms = f->wall_ms + f->now_ms;
-    event.random[0] = event.random[1] = 0x0101010101010101u * (++f->ids & 0xff);
+    event.random[0] = prng_splitmix(&f->ids);
+    event.random[1] = prng_splitmix(&f->ids);
     group_shard_step(&f->shard, &event, &f->actions);
     struct list_node *node = NULL;
     while ((node = list_pop_front(&f->actions.appends))) {
@@ -347,8 +349,8 @@ static inline struct ask *fetch(struct fixture *f, const char *group, const char
 {
     struct ask *ask = new_ask(f, GROUP_OFFSET_FETCH, 9, group);
     ask->fetch_partitions[0] = partition;
-    ask->fetch_topic =
-        (struct offset_fetch_request_groups_topics){.name = T(topic), .partition_indexes = ask->fetch_partitions, .partition_indexes_count = 1};
+    ask->fetch_topic = (struct offset_fetch_request_groups_topics){
+        .name = T(topic), .partition_indexes = ask->fetch_partitions, .partition_indexes_count = 1};
     ask->fetch = (struct offset_fetch_request_groups){
         .group_id = T(group), .member_id = SLICE_NULL, .topics = topic ? &ask->fetch_topic : NULL, .topics_count = topic ? 1 : 0};
     ask->request.in.fetch = &ask->fetch;
@@ -404,8 +406,7 @@ static inline const char *stable_alone(struct fixture *f, struct joiner j)
 static inline void compare_offsets(const struct group *a, const struct group *b)
 {
     ck_assert_uint_eq(a->offsets.count, b->offsets.count);
-    MAP_FOR_EACH(&a->offsets.topics, const struct group_topic, topic)
-    {
+    MAP_FOR_EACH (&a->offsets.topics, const struct group_topic, topic) {
         const struct group_topic *other = group_offsets_topic(&b->offsets, group_topic_name(topic));
         ck_assert_ptr_nonnull(other);
         ck_assert_uint_eq(topic->count, other->count);
@@ -429,8 +430,7 @@ static inline void compare_members(const struct group *a, const struct group *b)
     ck_assert(slice_equal(a->protocol_type, b->protocol_type));
     ck_assert(slice_equal(a->protocol_name, b->protocol_name));
     ck_assert(slice_equal(a->leader->id, b->leader->id));
-    MAP_FOR_EACH(&a->members, const struct group_member, member)
-    {
+    MAP_FOR_EACH (&a->members, const struct group_member, member) {
         const struct group_member *other = map_get(&b->members, member->id);
         ck_assert_ptr_nonnull(other);
         ck_assert(slice_equal(member->assignment, other->assignment));
@@ -447,8 +447,7 @@ static inline void load_into(struct fixture *successor, const struct fixture *f)
     fixture_init_loading(successor);
     successor->now_ms = f->now_ms;
     successor->config = f->config;
-    for (size_t i = 0; i < f->log_count; i++)
-        step(successor, (struct group_event){.type = GROUP_EVENT_RECORD, .record = f->log[i]});
+    for (size_t i = 0; i < f->log_count; i++) step(successor, (struct group_event){.type = GROUP_EVENT_RECORD, .record = f->log[i]});
     step(successor, (struct group_event){.type = GROUP_EVENT_LOADED});
     ck_assert_uint_eq(successor->shard.counters.records_malformed, 0);
 }

@@ -757,6 +757,7 @@ int main(void)
     tcase_add_test(tcase, an_administrator_removes_a_static_member_by_its_instance);
     tcase_add_test(tcase, the_ring_of_reasons_keeps_the_last_ones);
     tcase_add_test(tcase, a_new_group_whose_first_record_is_refused_does_not_exist);
+    tcase_set_timeout(tcase, 30);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
