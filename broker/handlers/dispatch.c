@@ -229,10 +229,11 @@ enum request_progress dispatch_request(void *user, struct request *request)
 }
 
 void dispatch_init(struct dispatch *dispatch, struct env *env, const struct config *config, const struct image *image,
-                   struct replica_manager *replicas, struct controller_channel *controller, struct group_coordinator *groups, int32_t node_id)
+                   struct replica_manager *replicas, struct controller_channel *controller, struct group_coordinator *groups,
+                   int32_t node_id)
 {
-    *dispatch =
-        (struct dispatch){.env = env, .config = config, .image = image, .replicas = replicas, .controller = controller, .groups = groups, .node_id = node_id};
+    *dispatch = (struct dispatch){
+        .env = env, .config = config, .image = image, .replicas = replicas, .controller = controller, .groups = groups, .node_id = node_id};
     list_init(&dispatch->creations);
     metadata_hold_init(&dispatch->hold, env);
 }

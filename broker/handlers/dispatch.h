@@ -40,7 +40,8 @@ struct dispatch {
 };
 
 void dispatch_init(struct dispatch *dispatch, struct env *env, const struct config *config, const struct image *image,
-                   struct replica_manager *replicas, struct controller_channel *controller, struct group_coordinator *groups, int32_t node_id);
+                   struct replica_manager *replicas, struct controller_channel *controller, struct group_coordinator *groups,
+                   int32_t node_id);
 void dispatch_deinit(struct dispatch *dispatch);
 /* For struct server_handler; `user` is the dispatch. */
 enum request_progress dispatch_request(void *user, struct request *request);

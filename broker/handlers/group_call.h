@@ -18,8 +18,8 @@ struct group_fan {
     struct call *call;
     size_t count, pending;
     bool can_release_frame; /* the answer needs nothing of the request, which may wait for minutes */
-    group_fan_fn *answer; /* all have answered: encodes the response out of items[] */
-    void *context;        /* the handler's, in the call's arena */
+    group_fan_fn *answer;   /* all have answered: encodes the response out of items[] */
+    void *context;          /* the handler's, in the call's arena */
     struct group_fan_item items[];
 };
 

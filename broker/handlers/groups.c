@@ -134,7 +134,6 @@ enum request_progress handle_delete_groups(struct call *call, const void *messag
 {
     const struct delete_groups_request *request = message;
     struct group_fan *fan = group_fan_create(call, (size_t)request->groups_names_count, answer_delete);
-    for (int32_t i = 0; i < request->groups_names_count; i++)
-        (void)group_fan_ask(fan, (size_t)i, GROUP_DELETE, request->groups_names[i]);
+    for (int32_t i = 0; i < request->groups_names_count; i++) (void)group_fan_ask(fan, (size_t)i, GROUP_DELETE, request->groups_names[i]);
     return group_fan_send(fan);
 }

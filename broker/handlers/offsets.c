@@ -21,9 +21,9 @@ static struct offset_commit_response_topics refuse_topic(struct call *call, cons
     struct offset_commit_response_topics to = {.name = from->name, .topic_id = from->topic_id, .partitions_count = from->partitions_count};
     to.partitions = arena_calloc(&call->arena, (size_t)from->partitions_count, sizeof *to.partitions);
     for (int32_t i = 0; i < from->partitions_count; i++)
-        to.partitions[i] = (struct offset_commit_response_partitions){
-            .partition_index = from->partitions[i].partition_index,
-            .error_code = is_by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION};
+        to.partitions[i] =
+            (struct offset_commit_response_partitions){.partition_index = from->partitions[i].partition_index,
+                                                       .error_code = is_by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION};
     return to;
 }
 
@@ -152,11 +152,12 @@ static struct offset_fetch_response_topics old_topic(struct call *call, const st
     struct offset_fetch_response_topics to = {.name = from->name, .partitions_count = from->partitions_count};
     to.partitions = arena_calloc(&call->arena, (size_t)from->partitions_count, sizeof *to.partitions);
     for (int32_t i = 0; i < from->partitions_count; i++)
-        to.partitions[i] = (struct offset_fetch_response_topics_partitions){.partition_index = from->partitions[i].partition_index,
-                                                                            .committed_offset = from->partitions[i].committed_offset,
-                                                                            .committed_leader_epoch = from->partitions[i].committed_leader_epoch,
-                                                                            .metadata = from->partitions[i].metadata,
-                                                                            .error_code = from->partitions[i].error_code};
+        to.partitions[i] =
+            (struct offset_fetch_response_topics_partitions){.partition_index = from->partitions[i].partition_index,
+                                                             .committed_offset = from->partitions[i].committed_offset,
+                                                             .committed_leader_epoch = from->partitions[i].committed_leader_epoch,
+                                                             .metadata = from->partitions[i].metadata,
+                                                             .error_code = from->partitions[i].error_code};
     return to;
 }
 
@@ -184,8 +185,7 @@ static void respond_single(struct group_fan *fan)
     response.topics_count = is_failed_each ? asked->topics_count : group->error_code ? 0 : group->topics_count;
     response.topics = arena_calloc(&call->arena, (size_t)response.topics_count, sizeof *response.topics);
     for (int32_t i = 0; i < response.topics_count; i++)
-        response.topics[i] =
-            is_failed_each ? failed_topic(call, &asked->topics[i], group->error_code) : old_topic(call, &group->topics[i]);
+        response.topics[i] = is_failed_each ? failed_topic(call, &asked->topics[i], group->error_code) : old_topic(call, &group->topics[i]);
     call_respond(call, &response);
 }
 
@@ -206,9 +206,10 @@ static struct offset_fetch_request_groups *old_groups(struct call *call, const s
     if (request->topics_count < 0) return group;
     group->topics = arena_calloc(&call->arena, (size_t)request->topics_count, sizeof *group->topics);
     for (int32_t i = 0; i < request->topics_count; i++)
-        group->topics[i] = (struct offset_fetch_request_groups_topics){.name = request->topics[i].name,
-                                                                       .partition_indexes = request->topics[i].partition_indexes,
-                                                                       .partition_indexes_count = request->topics[i].partition_indexes_count};
+        group->topics[i] =
+            (struct offset_fetch_request_groups_topics){.name = request->topics[i].name,
+                                                        .partition_indexes = request->topics[i].partition_indexes,
+                                                        .partition_indexes_count = request->topics[i].partition_indexes_count};
     return group;
 }
 

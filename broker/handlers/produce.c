@@ -8,10 +8,12 @@
  * The answer keeps the request's order of topics and partitions. With acks=0 there is no answer; an error then closes the
  * connection, which is the only way to tell. */
 #include "broker/handlers/handler.h"
+#include "broker/handlers/topic_view.h"
 #include "common/assert.h"
 
-#define HINTS_FROM     10 /* KIP-951 */
-#define TOPIC_IDS_FROM 13 /* KIP-516 */
+#define HINTS_FROM      10 /* KIP-951 */
+#define TOPIC_IDS_FROM  13 /* KIP-516 */
+#define ADMIN_CLIENT_ID "__admin_client"
 
 struct produce_place {
     struct produce_response_partition_responses *answer;
@@ -116,6 +118,12 @@ static const struct image_topic *find_topic(const struct call *call, const struc
                                                : image_topic_by_name(call_image(call), topic->name);
 }
 
+/* The coordinators' logs are theirs; as in Kafka, only those who call themselves its admin client may write there. */
+static bool may_write(const struct call *call, const struct image_topic *topic)
+{
+    return !is_internal_topic(slice_make(topic->name, topic->name_size)) || slice_equal_str(call->request->client_id, ADMIN_CLIENT_ID);
+}
+
 static void refuse(struct produce_response_partition_responses *to, struct produce_refusal refusal)
 {
     to->error_code = (int16_t)refusal.error;
@@ -149,6 +157,8 @@ static void take_topic(struct produce_call *p, const struct produce_request_topi
     const struct image_topic *topic = find_topic(call, from);
     enum kafka_error unknown = call->api_version >= TOPIC_IDS_FROM ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     if (!topic && !refusal.error) refusal = (struct produce_refusal){unknown, NULL};
+    if (topic && !refusal.error && !may_write(call, topic))
+        refusal = (struct produce_refusal){KAFKA_INVALID_TOPIC_EXCEPTION, "Only the brokers write to internal topics."};
     *to = (struct produce_response_responses){.topic_id = from->topic_id, .partition_responses_count = from->partition_data_count};
     /* The frame is gone when the answer is written. */
     to->name = call->api_version >= TOPIC_IDS_FROM ? SLICE_LITERAL("") : arena_copy(&call->arena, from->name);

@@ -61,8 +61,7 @@ static void describe_offsets_topic(const struct dispatch *dispatch, struct creat
     configs[1] = (struct create_topics_request_configs){.name = SLICE_LITERAL("compression.type"), .value = SLICE_LITERAL("producer")};
     configs[2] = (struct create_topics_request_configs){.name = SLICE_LITERAL("segment.bytes"), .value = slice_str(segment_bytes)};
     topic->num_partitions = (int32_t)config_number(config, CONFIG_OFFSETS_TOPIC_NUM_PARTITIONS);
-    topic->replication_factor =
-        (int16_t)min_i64(config_number(config, CONFIG_OFFSETS_TOPIC_REPLICATION_FACTOR), count_nodes(dispatch));
+    topic->replication_factor = (int16_t)min_i64(config_number(config, CONFIG_OFFSETS_TOPIC_REPLICATION_FACTOR), count_nodes(dispatch));
     topic->configs = configs;
     topic->configs_count = 3;
 }

@@ -6,15 +6,15 @@
 #include "common/mem.h"
 #include "proto/record_batch.h"
 
-#define LOAD_BYTES         (1 << 20) /* read and replayed in one turn */
-#define LOAD_WAIT_MS       500
-#define LOAD_AGAIN_US      50000
-#define DOUBT_POLL_US      20000
-#define STORE_BYTES_MAX    (256 << 10) /* of the batches of a turn that share one record batch */
-#define STORE_TIMEOUT_MS   (1ll << 40) /* the core keeps the time; the log's word is waited for */
-#define STORE_API_VERSION  11
-#define DECOMPRESSED_MAX   (64 << 20)
-#define NO_OFFSET          (-1)
+#define LOAD_BYTES        (1 << 20) /* read and replayed in one turn */
+#define LOAD_WAIT_MS      500
+#define LOAD_AGAIN_US     10000
+#define DOUBT_POLL_US     20000
+#define STORE_BYTES_MAX   (256 << 10) /* of the batches of a turn that share one record batch */
+#define STORE_TIMEOUT_MS  (1ll << 40) /* the core keeps the time; the log's word is waited for */
+#define STORE_API_VERSION 11
+#define DECOMPRESSED_MAX  (64 << 20)
+#define NO_OFFSET         (-1)
 
 /* One partition of __consumer_offsets in one leader epoch. */
 struct led_partition {
@@ -28,7 +28,8 @@ struct led_partition {
     struct fetch_position position;
     int64_t end_offset; /* of the log when the epoch began; NO_OFFSET: not known yet */
     int64_t began_us;
-    struct env_timer again; /* loading: try again; serving: ask after batches in doubt */
+    uint64_t unreadable_count; /* batches */
+    struct env_timer again;    /* loading: try again; serving: ask after batches in doubt */
     /* Serving. */
     struct env_timer deadline; /* the shard's */
     struct list appends;       /* struct group_append, until the end of the turn */
@@ -126,6 +127,16 @@ static bool is_in_doubt(enum kafka_error error)
     return error == KAFKA_NOT_ENOUGH_REPLICAS_AFTER_APPEND || error == KAFKA_REQUEST_TIMED_OUT;
 }
 
+/* What was appended before `until` is below it in the log, so it is committed, too. */
+static void settle_before(const struct store *until, int64_t now_us)
+{
+    LIST_FOR_EACH (&until->led->owner->stores, node) {
+        struct store *store = CONTAINER_OF(node, struct store, node);
+        if (store == until) break;
+        if (store->led == until->led && store->doubt_end != NO_OFFSET) tell(store, KAFKA_NONE, now_us);
+    }
+}
+
 static void on_stored(struct replica_produce *produce, int64_t now_us)
 {
     struct store *store = CONTAINER_OF(produce, struct store, produce);
@@ -136,6 +147,7 @@ static void on_stored(struct replica_produce *produce, int64_t now_us)
         return;
     }
     if (!is_in_doubt(store->partition.error)) {
+        if (!store->partition.error) settle_before(store, now_us);
         tell(store, store->partition.error, now_us);
         return;
     }
@@ -233,10 +245,7 @@ static void on_turn_end(struct env_turn_end *turn_end, int64_t now_us)
 
 static void load(struct led_partition *led, int64_t now_us);
 
-static void load_later(struct led_partition *led, int64_t now_us)
-{
-    env_timer_set(led->owner->env, &led->again, now_us + LOAD_AGAIN_US);
-}
+static void load_later(struct led_partition *led, int64_t now_us) { env_timer_set(led->owner->env, &led->again, now_us + LOAD_AGAIN_US); }
 
 static void finish_loading(struct led_partition *led, int64_t now_us)
 {
@@ -245,13 +254,16 @@ static void finish_loading(struct led_partition *led, int64_t now_us)
     step(led, &event, now_us);
     if (led->end_offset > 0)
         log_line(logger_of(led->owner), LOG_INFO, "groups",
-                 "coordinator of " OFFSETS_TOPIC "-%d (leader epoch %d) serves: %u groups, %llu offsets from %llu records, %lld ms", led->partition,
-                 led->leader_epoch, map_count(&led->shard.groups), (unsigned long long)led->shard.offset_count,
+                 "coordinator of " OFFSETS_TOPIC "-%d (leader epoch %d) serves: %u groups, %llu offsets from %llu records, %lld ms",
+                 led->partition, led->leader_epoch, map_count(&led->shard.groups), (unsigned long long)led->shard.offset_count,
                  (unsigned long long)counters->records_loaded, (long long)(now_us - led->began_us) / 1000);
-    if (counters->records_skipped + counters->records_malformed > 0)
+    if (counters->records_skipped + counters->records_malformed + led->unreadable_count > 0)
         log_line(logger_of(led->owner), LOG_WARN, "groups",
-                 OFFSETS_TOPIC "-%d holds %llu records of kinds that are not served and %llu that are malformed: they stay in the log", led->partition,
-                 (unsigned long long)counters->records_skipped, (unsigned long long)counters->records_malformed);
+                 OFFSETS_TOPIC
+                 "-%d holds %llu records of kinds that are not served, %llu that are malformed and %llu batches that cannot be"
+                 " opened: they stay in the log",
+                 led->partition, (unsigned long long)counters->records_skipped, (unsigned long long)counters->records_malformed,
+                 (unsigned long long)led->unreadable_count);
 }
 
 static void replay_batch(struct led_partition *led, const struct record_batch *batch, int64_t now_us)
@@ -259,12 +271,12 @@ static void replay_batch(struct led_partition *led, const struct record_batch *b
     struct record_iterator it;
     struct record record;
     if (record_batch_is_control(batch)) return;
-    if (record_iterator_init(&it, batch, DECOMPRESSED_MAX) == ERR_OK) {
-        while (record_iterator_next(&it, &record)) {
-            struct group_event event = {.type = GROUP_EVENT_RECORD, .record = {.key = record.key, .value = record.value}};
-            if (!slice_is_null(record.key)) step(led, &event, now_us);
-        }
+    enum err err = record_iterator_init(&it, batch, DECOMPRESSED_MAX);
+    while (!err && record_iterator_next(&it, &record)) {
+        struct group_event event = {.type = GROUP_EVENT_RECORD, .record = {.key = record.key, .value = record.value}};
+        if (!slice_is_null(record.key)) step(led, &event, now_us);
     }
+    led->unreadable_count += err != ERR_OK;
     record_iterator_deinit(&it);
 }
 
@@ -300,14 +312,15 @@ static void on_fetched(struct replica_fetch *fetch, int64_t now_us)
     const struct fetch_result *result = fetch->result_count == 1 ? &fetch->results[0] : NULL;
     enum kafka_error error = result ? result->error : fetch->error;
     int64_t log_start = result ? result->log_start_offset : NO_OFFSET;
+    const int64_t before = led->position.offset;
     led->is_fetching = false;
     if (result && result->bytes > 0) replay_pieces(led, result, now_us);
     replica_manager_release_fetch(fetch);
     if (error == KAFKA_OFFSET_OUT_OF_RANGE && log_start > led->position.offset) led->position.offset = log_start;
-    if (error == KAFKA_NONE)
+    if (error == KAFKA_NONE && led->position.offset > before)
         load(led, now_us);
     else
-        load_later(led, now_us);
+        load_later(led, now_us); /* also when there was nothing yet: the high watermark is on its way */
 }
 
 static void fetch_more(struct led_partition *led)

@@ -39,7 +39,8 @@ void group_coordinator_stop(struct group_coordinator *coordinator, int64_t now_u
 /* Stopped before, and the replica manager is gone. */
 void group_coordinator_destroy(struct group_coordinator *coordinator);
 
-/* The partition of __consumer_offsets that has this group: Kafka's hash of its name. COORDINATOR_NOT_AVAILABLE: the topic does not exist. */
+/* The partition of __consumer_offsets that has this group: Kafka's hash of its name. COORDINATOR_NOT_AVAILABLE: the topic does not exist.
+ */
 enum kafka_error group_coordinator_partition(const struct group_coordinator *coordinator, struct slice group_id, int32_t *partition);
 /* NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS and the like come as answers, too. */
 void group_coordinator_send(struct group_coordinator *coordinator, struct group_call *call, int64_t now_us);
