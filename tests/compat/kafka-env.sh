@@ -2,7 +2,7 @@
 #
 # kafka_missing      why Kafka cannot be run here, or nothing
 # kafka_resolve      copies the jars into build/kafka-VERSION/libs
-# kafka_java ARGS    java with the class path
+# kafka_java ARGS    java with the class path; with kafka_prefix=exec in place of the shell
 
 kafka_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 kafka_version=$(sed -n 's/.*<kafka.version>\(.*\)<.*/\1/p' "$kafka_root/tests/compat/pom.xml")
@@ -28,6 +28,6 @@ kafka_resolve() {
 
 # Warnings only: the tools' output is compared with text that Kafka prints on stdout.
 kafka_java() {
-  java -cp "$kafka_dir/libs/*" -Dorg.slf4j.simpleLogger.defaultLogLevel="${KAFKA_LOG_LEVEL:-warn}" \
+  ${kafka_prefix-} java -cp "$kafka_dir/libs/*" -Dorg.slf4j.simpleLogger.defaultLogLevel="${KAFKA_LOG_LEVEL:-warn}" \
     -Dorg.slf4j.simpleLogger.showDateTime=true -Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS "$@"
 }

@@ -15,6 +15,10 @@ class_of() {
     kafka-cluster) echo org.apache.kafka.tools.ClusterTool ;;
     kafka-broker-api-versions) echo org.apache.kafka.tools.BrokerApiVersionsCommand ;;
     kafka-dump-log) echo org.apache.kafka.tools.DumpLogSegments ;;
+    kafka-consumer-groups) echo org.apache.kafka.tools.consumer.group.ConsumerGroupCommand ;;
+    kafka-groups) echo org.apache.kafka.tools.GroupsCommand ;;
+    kafka-verifiable-consumer) echo org.apache.kafka.tools.VerifiableConsumer ;;
+    kafka-verifiable-producer) echo org.apache.kafka.tools.VerifiableProducer ;;
     kafka-get-offsets) echo org.apache.kafka.tools.GetOffsetShell ;;
     *.*) echo "$1" ;;
     *) echo "kafka-tool.sh: no tool is called $1" >&2; exit 2 ;;
@@ -25,4 +29,5 @@ class_of() {
 kafka_resolve
 class=$(class_of "$1")
 shift
+kafka_prefix=exec
 kafka_java -Xmx256M -XX:TieredStopAtLevel=1 "$class" "$@"
