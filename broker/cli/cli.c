@@ -18,7 +18,7 @@ static void print_commands(FILE *out)
 {
     (void)fprintf(out, "Skiff %s, a Kafka-compatible broker.\n\nusage: skiff COMMAND ...\n\n", SKIFF_VERSION);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        (void)fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+        (void)fprintf(out, "  %-16s %s\n", commands[i].name, commands[i].summary);
     (void)fprintf(out, "\nskiff server alone starts one broker on localhost:9092.\n");
 }
 

@@ -55,6 +55,24 @@ enum request_progress handle_offset_delete(struct call *call, const void *messag
 
 /* ---- looking at groups --------------------------------------------------------------------------------------------- */
 
+/* Slices point into the group: they are encoded in this turn. */
+static void add_reasons(struct call *call, const struct group *group, struct describe_groups_response_groups *out)
+{
+    uint32_t count = group_reasons_count(&group->reasons);
+    out->rebalance_reasons = arena_calloc(&call->arena, count, sizeof *out->rebalance_reasons);
+    out->rebalance_reasons_count = (int32_t)count;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct rebalance_reason *reason = group_reasons_at(&group->reasons, i);
+        out->rebalance_reasons[i] =
+            (struct describe_groups_response_rebalance_reasons){.cause = slice_str(rebalance_cause_text(reason->cause)),
+                                                                .generation = reason->generation,
+                                                                .wall_ms = reason->wall_ms,
+                                                                .gap_ms = reason->gap_ms,
+                                                                .member = slice_str(reason->member),
+                                                                .told = slice_str(reason->told)};
+    }
+}
+
 static void describe_one(struct call *call, const struct describe_groups_request *request, struct slice group_id,
                          struct describe_groups_response_groups *out)
 {
@@ -67,6 +85,8 @@ static void describe_one(struct call *call, const struct describe_groups_request
                                                     .protocol_data = SLICE_LITERAL(""),
                                                     .authorized_operations = AUTHORIZED_OPERATIONS_UNKNOWN};
     if (shard) group_shard_describe(shard, group_id, call->api_version, &call->arena, out);
+    const struct group *group = shard ? group_shard_find(shard, group_id) : NULL;
+    if (group && request->include_rebalance_reasons) add_reasons(call, group, out);
     if (error) out->error_code = (int16_t)error;
     if (error && call->api_version >= ERROR_TEXT_FROM) out->error_message = error_text(error);
     if (!out->error_code && request->include_authorized_operations) out->authorized_operations = GROUP_OPERATIONS;

@@ -21,9 +21,7 @@ assignments() { grep -hc 'assigned: ' "$work/$group.$1.said"; }
 handled() { cat "$work/$group".[0-9] | awk '{ print $3 }' | sort -nu | wc -l; }
 has_handled() { (($(handled) >= $1)); }
 is_sharing() { [[ $(cat "$work/$group".[0-9] | wc -l) -gt 0 && -s $work/$group.0 && -s $work/$group.1 && -s $work/$group.2 ]]; }
-is_committed() { # every record, at the end
-  (($(watch offsets "$group" | awk '{ n += $3 } END { print n + 0 }') == records))
-}
+is_committed() { (($(watch offsets "$group" | awk '{ n += $3 } END { print n + 0 }') == $1)); }
 end_members() {
   local member
   for member in "${!pids[@]}"; do kill "${pids[$member]}" 2>/dev/null; done
@@ -49,16 +47,33 @@ survive() { # NAME [settings]
   must "$group: all three get records" await 30 is_sharing
   local coordinator
   coordinator=$(watch coordinator "$group")
+  # (Kept by the coordinator: on a fresh cluster it is still the one that the members joined.)
+  [[ $group != eager ]] || matches "$group: why it rebalanced" "generation [0-9]+: a member joined \(rdkafka-" \
+    "$(groups_tool --describe --group "$group" --verbose)"
   cluster kill "$coordinator"
   produce $((records / 2 + 1)) "$records"
   check "$group: every record is handled, coordinator $coordinator killed" await 40 has_handled "$records" ||
     tail -n 3 "$work/$group".*.said
-  check "$group: every offset is committed" await 20 is_committed || watch offsets "$group"
+  check "$group: every offset is committed" await 20 is_committed "$records" || watch offsets "$group"
   matches "$group: another node coordinates" "^[^$coordinator]\$" "$(watch coordinator "$group")"
   must "$group: node $coordinator is back" cluster restart "$coordinator" --wait
   end_members
   kill -TERM "$watcher"
   check "$group: no committed offset went back ($(tail -n 1 "$work/watch"))" wait "$watcher" || cat "$work/watch"
+}
+
+groups_tool() { "$tools/skiff" consumer-groups --bootstrap-server "$bootstrap" "$@" 2>&1; }
+# A person looks at a group of three that has read everything.
+look() {
+  local said
+  matches "skiff consumer-groups lists it" "(^|"$'\n'")$group("$'\n'"|\$)" "$(groups_tool --list)"
+  said=$(groups_tool --describe --group "$group" --verbose)
+  matches "and shows its state" "^$group: Stable, 3 members, protocol [a-z-]+ \(consumer\), coordinator [0-2]" "$said"
+  same "six partitions, each with an owner and no lag, in records and in seconds" 6 \
+    "$(grep -cE "^$group +$topic +[0-5] +[0-9]+ +[0-9]+ +0 +0\.0 +[^ -][^ ]* +/127.0.0.1 +rdkafka\$" <<<"$said")"
+  same "three members with two partitions each" 3 "$(grep -cE "^[^ ]+ +instance-[0-2] +/127.0.0.1 +rdkafka +$topic\([0-5],[0-5]\)\$" <<<"$said")"
+  matches "a group that is not there" GROUP_ID_NOT_FOUND "$(groups_tool --describe --group nobody)"
+  ((failures == 0)) || echo "$said"
 }
 
 # A static member that comes back in time keeps its partitions: nobody else hears of it.
@@ -70,6 +85,7 @@ restart_static() {
   produce 1 $((records / 2))
   must "static: all three get records" await 30 is_sharing
   must "static: every record is handled" await 30 has_handled $((records / 2))
+  check "static: every offset is committed" await 20 is_committed $((records / 2)) && look
   local before coordinator
   before="$(assignments 0) $(assignments 1)"
   kill -9 "${pids[2]}" # leaves without a word, as a container that is replaced
@@ -80,7 +96,7 @@ restart_static() {
   same "static: the others were not disturbed" "$before" "$(assignments 0) $(assignments 1)"
   coordinator=$(watch coordinator "$group")
   must "static: coordinator $coordinator is stopped" cluster stop "$coordinator"
-  check "static: every offset is committed" await 20 is_committed || watch offsets "$group"
+  check "static: every offset is committed" await 20 is_committed "$records" || watch offsets "$group"
   same "static: and they were not disturbed" "$before" "$(assignments 0) $(assignments 1)"
   must "static: node $coordinator is back" cluster restart "$coordinator" --wait
   end_members

@@ -406,6 +406,28 @@ START_TEST(a_node_may_die_while_clients_wait)
 }
 END_TEST
 
+START_TEST(who_asks_is_told_why_the_group_rebalanced)
+{
+    struct fixture *f;
+    (void)begin(&f, SETTINGS, 1);
+    struct joined who = begin_group(f);
+    struct slice group = SLICE_LITERAL(GROUP);
+    struct describe_groups_request request = {.groups = &group, .groups_count = 1};
+    const struct describe_groups_response *response = fixture_ask(f, API_DESCRIBE_GROUPS, 6, &request);
+    ck_assert_int_eq(response->groups[0].error_code, KAFKA_NONE);
+    ck_assert_int_eq(response->groups[0].members_count, 1);
+    ck_assert_int_eq(response->groups[0].rebalance_reasons_count, 0);
+    request.include_rebalance_reasons = true;
+    response = fixture_ask(f, API_DESCRIBE_GROUPS, 6, &request);
+    ck_assert_int_eq(response->groups[0].rebalance_reasons_count, 1);
+    ck_assert(slice_equal_str(response->groups[0].rebalance_reasons[0].cause, "a member joined"));
+    ck_assert(slice_equal_str(response->groups[0].rebalance_reasons[0].member, who.member));
+    response = fixture_ask(f, API_DESCRIBE_GROUPS, 4, &request); /* too old to carry them */
+    ck_assert_int_eq(response->groups[0].rebalance_reasons_count, 0);
+    fixture_end(f);
+}
+END_TEST
+
 START_TEST(trap_31_strangers_do_not_write_to_internal_topics)
 {
     struct fixture *f;
@@ -537,6 +559,7 @@ int main(void)
     tcase_add_test(cluster, g_offdur_a_coordinator_that_loads_says_so);
     tcase_add_test(node, a_client_that_waits_may_leave);
     tcase_add_test(node, a_node_may_die_while_clients_wait);
+    tcase_add_test(node, who_asks_is_told_why_the_group_rebalanced);
     tcase_add_test(node, trap_31_strangers_do_not_write_to_internal_topics);
     tcase_add_test(node, trap_25_offsets_at_every_version);
     suite_add_tcase(suite, cluster);
