@@ -76,6 +76,24 @@ static void incremental_alter_configs_error(struct call *call, const struct incr
     call_respond(call, &response);
 }
 
+static void alter_client_quotas_error(struct call *call, const struct alter_client_quotas_request *request, int16_t error,
+                                      struct slice text)
+{
+    struct alter_client_quotas_response response = {.entries_count = request->entries_count};
+    response.entries = arena_calloc(&call->arena, (size_t)request->entries_count, sizeof *response.entries);
+    for (int32_t i = 0; i < request->entries_count; i++) {
+        response.entries[i].error_code = error;
+        response.entries[i].error_message = text;
+    }
+    call_respond(call, &response);
+}
+
+static void elect_leaders_error(struct call *call, int16_t error)
+{
+    /* Version 0 has no place for it: then the tools see that nothing was elected. */
+    call_respond(call, &(struct elect_leaders_response){.error_code = call->api_version > 0 ? error : 0});
+}
+
 void respond_error(struct call *call, const void *message, enum kafka_error error, struct slice text)
 {
     int16_t code = (int16_t)error;
@@ -86,6 +104,14 @@ void respond_error(struct call *call, const void *message, enum kafka_error erro
     case API_ALTER_CONFIGS: alter_configs_error(call, message, code, text); break;
     case API_INCREMENTAL_ALTER_CONFIGS: incremental_alter_configs_error(call, message, code, text); break;
     case API_DESCRIBE_QUORUM: call_respond(call, &(struct describe_quorum_response){.error_code = code, .error_message = text}); break;
+    case API_ELECT_LEADERS: elect_leaders_error(call, code); break;
+    case API_ALTER_PARTITION_REASSIGNMENTS:
+        call_respond(call, &(struct alter_partition_reassignments_response){
+                               .allow_replication_factor_change = true, .error_code = code, .error_message = text});
+        break;
+    case API_ALTER_CLIENT_QUOTAS: alter_client_quotas_error(call, message, code, text); break;
+    case API_UPDATE_FEATURES: call_respond(call, &(struct update_features_response){.error_code = code, .error_message = text}); break;
+    case API_UNREGISTER_BROKER: call_respond(call, &(struct unregister_broker_response){.error_code = code, .error_message = text}); break;
     default: UNREACHABLE();
     }
 }
@@ -136,5 +162,9 @@ enum request_progress handle_forwarded(struct call *call, const void *message)
     if (call->api_key == API_CREATE_TOPICS) asked_ms = ((const struct create_topics_request *)message)->timeout_ms;
     if (call->api_key == API_DELETE_TOPICS) asked_ms = ((const struct delete_topics_request *)message)->timeout_ms;
     if (call->api_key == API_CREATE_PARTITIONS) asked_ms = ((const struct create_partitions_request *)message)->timeout_ms;
+    if (call->api_key == API_ELECT_LEADERS) asked_ms = ((const struct elect_leaders_request *)message)->timeout_ms;
+    if (call->api_key == API_UPDATE_FEATURES) asked_ms = ((const struct update_features_request *)message)->timeout_ms;
+    if (call->api_key == API_ALTER_PARTITION_REASSIGNMENTS)
+        asked_ms = ((const struct alter_partition_reassignments_request *)message)->timeout_ms;
     return forward_call(call, message, (asked_ms < 0 ? 0 : asked_ms) + FORWARD_MARGIN_MS);
 }

@@ -470,8 +470,8 @@ static void on_turn_end(struct env_turn_end *turn_end, int64_t now_us)
 
 static void init_lists(struct replica_manager *m)
 {
-    struct list *lists[] = {&m->all,    &m->orphan_list, &m->to_append, &m->produces, &m->produced,
-                            &m->parked, &m->woken,       &m->fetched,   &m->listing,  &m->listed,     &m->deleted};
+    struct list *lists[] = {&m->all,   &m->orphan_list, &m->to_append, &m->produces, &m->produced, &m->parked,
+                            &m->woken, &m->fetched,     &m->listing,   &m->listed,   &m->deleted};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) list_init(lists[i]);
     struct map *maps[] = {&m->replicas, &m->orphans, &m->fetchers};
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) map_init(maps[i], env_random64(m->env));

@@ -9,7 +9,7 @@ static bool has_active(const struct image *image, struct node_ids replicas)
     return false;
 }
 
-struct refusal assignment_check(struct control *control, int32_t partition, struct node_ids replicas, uint32_t replica_count)
+struct refusal assignment_check_ids(struct control *control, struct node_ids replicas, uint32_t replica_count)
 {
     if (replicas.count == 0)
         return REFUSE(control, INVALID_REPLICA_ASSIGNMENT, "The manual partition assignment includes an empty replica list.");
@@ -29,6 +29,13 @@ struct refusal assignment_check(struct control *control, int32_t partition, stru
                       "The manual partition assignment includes a partition with %u replica(s), but this is not consistent with previous "
                       "partitions, which have %u replica(s).",
                       replicas.count, replica_count);
+    return NOT_REFUSED;
+}
+
+struct refusal assignment_check(struct control *control, int32_t partition, struct node_ids replicas, uint32_t replica_count)
+{
+    struct refusal refusal = assignment_check_ids(control, replicas, replica_count);
+    if (is_refused(refusal)) return refusal;
     if (!has_active(control->image, replicas))
         return REFUSE(control, INVALID_REPLICA_ASSIGNMENT,
                       "All brokers specified in the manual partition assignment for partition %d are fenced or in controlled shutdown.",

@@ -6,6 +6,8 @@
 
 /* A replica list given by hand. A later list must be as long as the first (`replica_count`; 0: this is the first). */
 struct refusal assignment_check(struct control *control, int32_t partition, struct node_ids replicas, uint32_t replica_count);
+/* The same, also when all of them are fenced: of a partition that exists. */
+struct refusal assignment_check_ids(struct control *control, struct node_ids replicas, uint32_t replica_count);
 /* Room for `count` partitions with that many replicas each. */
 struct refusal assignment_check_automatic(struct control *control, uint32_t replica_count);
 /* The first state of a partition: its active replicas are in sync, the first of them leads. */

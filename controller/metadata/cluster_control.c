@@ -188,6 +188,23 @@ void cluster_heartbeat(struct control *control, const Skiff__BrokerHeartbeatRequ
     response->should_shutdown = request->want_shutdown && response->is_fenced;
 }
 
+/* ---- UnregisterBroker ------------------------------------------------------------------------------------------------ */
+
+void cluster_unregister_broker(struct control *control, int32_t broker_id, struct unregister_broker_response *response)
+{
+    const struct image_broker *broker = image_broker_get(control->image, broker_id);
+    struct refusal refusal = feature_check_level(control, 2, "Removals of brokers");
+    if (!is_refused(refusal) && !broker)
+        refusal = REFUSE(control, BROKER_ID_NOT_REGISTERED, "Broker ID %d is not currently registered", broker_id);
+    response->error_code = (int16_t)refusal.error;
+    response->error_message = refusal.message;
+    if (is_refused(refusal)) return;
+    /* With the registration goes what it could prove when it comes back. */
+    replication_broker_leaves(control, broker_id, BROKER_LEAVES_ISR_AND_ELR, NULL, 0);
+    records_add_unregister_broker(control->records, broker);
+    records_cut(control->records);
+}
+
 /* ---- birth ----------------------------------------------------------------------------------------------------------- */
 
 static void add_default(struct control *control, const char *name, const char *value)

@@ -15,6 +15,7 @@
 
 #include "controller/metadata/control.h"
 #include "gen/controller_rpc.pb-c.h"
+#include "gen/kmsg.h"
 
 /* What the sessions (heartbeat.h) know about the broker's incarnation before. */
 enum previous_session { PREVIOUS_IS_GONE, PREVIOUS_MAY_LIVE };
@@ -48,6 +49,8 @@ void cluster_heartbeat(struct control *control, const Skiff__BrokerHeartbeatRequ
                        Skiff__BrokerHeartbeatResponse *response);
 /* The broker is gone, or silent for too long. No-op unless it is unfenced. */
 void cluster_fence_broker(struct control *control, int32_t broker_id);
+/* UnregisterBroker: it leaves every ISR and ELR, and the cluster. If it still runs it registers anew. */
+void cluster_unregister_broker(struct control *control, int32_t broker_id, struct unregister_broker_response *response);
 
 /* The first records of a cluster's life: its id, the feature levels, and the defaults that must be alike on all controllers.
  * Nothing when the image has them. */

@@ -3,6 +3,7 @@
 #include "common/assert.h"
 #include "common/mem.h"
 #include "common/str.h"
+#include "common/writer.h"
 #include "controller/metadata/image_edit.h"
 
 _Static_assert(sizeof(struct image_partition) <= 48, "10,000 partitions are to cost half a megabyte");
@@ -16,6 +17,8 @@ void image_init(struct image *image, uint64_t seed)
     map_init(&image->topics_by_id, seed);
     map_init(&image->brokers, seed);
     map_init(&image->broker_configs, seed);
+    map_init(&image->reassignments, seed);
+    map_init(&image->quotas, seed);
 }
 
 static void configs_deinit(struct image_configs *configs)
@@ -48,6 +51,15 @@ static void broker_destroy(struct image_broker *broker)
     mem_free(broker);
 }
 
+static void quota_destroy(struct image_quota *quota)
+{
+    for (uint32_t i = 0; i < quota->count; i++) mem_free(quota->values[i].key);
+    for (size_t i = 0; i < QUOTA_ENTITY_TYPES; i++) mem_free(quota->entity.names[i]);
+    mem_free(quota->values);
+    mem_free(quota->key);
+    mem_free(quota);
+}
+
 void image_topic_destroy(struct image_topic *topic)
 {
     for (int32_t i = 0; i < topic->partition_count; i++)
@@ -66,6 +78,8 @@ void image_deinit(struct image *image)
         configs_deinit(&entry->configs);
         mem_free(entry);
     }
+    MAP_FOR_EACH (&image->quotas, struct image_quota, quota) quota_destroy(quota);
+    MAP_FOR_EACH (&image->reassignments, struct image_reassignment, reassignment) mem_free(reassignment);
     for (uint32_t i = 0; i < image->feature_count; i++) mem_free(image->features[i].name);
     mem_free(image->features);
     mem_free(image->cluster_id);
@@ -73,6 +87,8 @@ void image_deinit(struct image *image)
     map_deinit(&image->topics_by_id);
     map_deinit(&image->brokers);
     map_deinit(&image->broker_configs);
+    map_deinit(&image->reassignments);
+    map_deinit(&image->quotas);
 }
 
 /* ---- looking --------------------------------------------------------------------------------------------------------- */
@@ -137,12 +153,24 @@ uint32_t image_feature_level(const struct image *image, const char *name)
     return 0;
 }
 
-int32_t image_min_isr(const struct image *image, const struct image_topic *topic, const struct image_partition *partition)
+const struct image_reassignment *image_reassignment_get(const struct image *image, struct uuid topic_id, int32_t partition)
+{
+    struct image_partition_key key = {topic_id, partition};
+    return map_count(&image->reassignments) ? map_get(&image->reassignments, MAP_KEY(&key)) : NULL;
+}
+
+int32_t image_min_isr_configured(const struct image *image, const struct image_topic *topic)
 {
     const char *text = image_topic_config(image, topic, "min.insync.replicas", "min.insync.replicas");
     int64_t value = 1;
     if (text && (!str_parse_i64(slice_str(text), &value) || value < 1)) value = 1;
-    return value < partition->replica_count ? (int32_t)value : partition->replica_count;
+    return value < INT32_MAX ? (int32_t)value : INT32_MAX;
+}
+
+int32_t image_min_isr(const struct image *image, const struct image_topic *topic, const struct image_partition *partition)
+{
+    int32_t value = image_min_isr_configured(image, topic);
+    return value < partition->replica_count ? value : partition->replica_count;
 }
 
 /* ---- topics and partitions ------------------------------------------------------------------------------------------- */
@@ -159,8 +187,16 @@ struct image_topic *image_add_topic(struct image *image, struct uuid id, struct 
     return topic;
 }
 
+static void drop_reassignments(struct image *image, const struct image_topic *topic)
+{
+    struct node_ids none = {0};
+    for (int32_t i = 0; i < topic->partition_count && map_count(&image->reassignments); i++)
+        image_set_reassignment(image, topic->id, i, none, none);
+}
+
 void image_take_topic(struct image *image, struct image_topic *topic)
 {
+    drop_reassignments(image, topic);
     void *by_name = map_remove(&image->topics, slice_make(topic->name, topic->name_size));
     void *by_id = map_remove(&image->topics_by_id, MAP_KEY(&topic->id));
     ASSERT(by_name == topic && by_id == topic);
@@ -182,7 +218,9 @@ struct image_partition *image_add_partition(struct image *image, struct image_to
 
 void image_partition_set_replicas(struct image_partition *partition, struct node_ids replicas)
 {
-    ASSERT(partition->replica_count == 0 && replicas.count > 0 && replicas.count <= UINT8_MAX);
+    ASSERT(replicas.count > 0 && replicas.count <= UINT8_MAX);
+    if (partition->replica_count > INLINE_NODES / 2) mem_free(partition->nodes.far);
+    partition->isr_count = partition->elr_count = 0;
     partition->replica_count = (uint8_t)replicas.count;
     int32_t *nodes = partition->nodes.near;
     if (replicas.count > INLINE_NODES / 2) nodes = partition->nodes.far = mem_calloc((size_t)replicas.count * 2, sizeof *nodes);
@@ -200,6 +238,21 @@ void image_partition_set_isr(struct image_partition *partition, struct node_ids 
     partition->elr_count = (uint8_t)elr.count;
 }
 
+void image_set_reassignment(struct image *image, struct uuid topic_id, int32_t partition, struct node_ids adding, struct node_ids removing)
+{
+    struct image_partition_key key = {topic_id, partition};
+    if (adding.count + removing.count + map_count(&image->reassignments) == 0) return;
+    mem_free(map_remove(&image->reassignments, MAP_KEY(&key)));
+    if (adding.count + removing.count == 0) return;
+    struct image_reassignment *r = mem_alloc(sizeof *r + (adding.count + removing.count) * sizeof *r->ids);
+    r->key = key;
+    r->adding_count = adding.count;
+    r->removing_count = removing.count;
+    if (adding.count) memcpy(r->ids, adding.ids, adding.count * sizeof *r->ids);
+    if (removing.count) memcpy(r->ids + adding.count, removing.ids, removing.count * sizeof *r->ids);
+    map_put(&image->reassignments, MAP_KEY(&r->key), r);
+}
+
 /* ---- brokers, configs, features -------------------------------------------------------------------------------------- */
 
 struct image_broker *image_add_broker(struct image *image, int32_t id)
@@ -209,6 +262,12 @@ struct image_broker *image_add_broker(struct image *image, int32_t id)
     broker->unfenced_epoch = -1;
     map_put(&image->brokers, MAP_KEY(&broker->id), broker);
     return broker;
+}
+
+void image_remove_broker(struct image *image, struct image_broker *broker)
+{
+    map_remove(&image->brokers, MAP_KEY(&broker->id));
+    broker_destroy(broker);
 }
 
 static struct image_config *configs_find(struct image_configs *configs, const char *name)
@@ -280,6 +339,83 @@ void image_set_feature(struct image *image, const char *name, uint32_t level)
     if (!level) return;
     image->features = mem_realloc(image->features, (size_t)image->feature_count + 1, sizeof *image->features);
     image->features[image->feature_count++] = (struct image_feature){mem_strdup(name), level, level};
+}
+
+/* One text for each entity; what follows a length cannot be taken for the next part. */
+static void quota_key(const struct quota_entity *entity, struct writer *out)
+{
+    for (size_t i = 0; i < QUOTA_ENTITY_TYPES; i++) {
+        const char *name = entity->names[i];
+        writer_u8(out, (uint8_t)(entity->has[i] ? (name ? 2 : 1) : 0));
+        if (!entity->has[i] || !name) continue;
+        writer_u32(out, (uint32_t)strlen(name));
+        writer_bytes(out, slice_str(name));
+    }
+}
+
+static struct image_quota *quota_find(const struct image *image, const struct quota_entity *entity)
+{
+    struct writer key;
+    writer_init(&key, 64);
+    quota_key(entity, &key);
+    struct image_quota *quota = map_get(&image->quotas, writer_slice(&key));
+    writer_deinit(&key);
+    return quota;
+}
+
+const struct image_quota *image_quota_get(const struct image *image, const struct quota_entity *entity)
+{
+    return quota_find(image, entity);
+}
+
+static struct image_quota *quota_add(struct image *image, const struct quota_entity *entity)
+{
+    struct image_quota *quota = mem_alloc(sizeof *quota);
+    struct writer key;
+    writer_init(&key, 64);
+    quota_key(entity, &key);
+    struct slice bytes = writer_slice(&key);
+    quota->key = mem_strndup((const char *)bytes.p, bytes.n);
+    quota->entity = *entity;
+    for (size_t i = 0; i < QUOTA_ENTITY_TYPES; i++)
+        if (entity->names[i]) quota->entity.names[i] = mem_strdup(entity->names[i]);
+    map_put(&image->quotas, slice_make(quota->key, bytes.n), quota);
+    quota->key_size = (uint32_t)bytes.n;
+    writer_deinit(&key);
+    return quota;
+}
+
+static struct image_quota_value *quota_value(struct image_quota *quota, const char *key)
+{
+    for (uint32_t i = 0; i < quota->count; i++)
+        if (strcmp(quota->values[i].key, key) == 0) return &quota->values[i];
+    return NULL;
+}
+
+static void quota_remove(struct image *image, struct image_quota *quota, struct image_quota_value *value)
+{
+    mem_free(value->key);
+    memmove(value, value + 1, (size_t)(quota->values + --quota->count - value) * sizeof *value);
+    if (quota->count > 0) return;
+    map_remove(&image->quotas, slice_make(quota->key, quota->key_size));
+    quota_destroy(quota);
+}
+
+void image_set_quota(struct image *image, const struct quota_entity *entity, const char *key, const double *value)
+{
+    struct image_quota *quota = quota_find(image, entity);
+    struct image_quota_value *now = quota ? quota_value(quota, key) : NULL;
+    if (!value) {
+        if (now) quota_remove(image, quota, now);
+        return;
+    }
+    if (!quota) quota = quota_add(image, entity);
+    if (!now) {
+        quota->values = mem_realloc(quota->values, (size_t)quota->count + 1, sizeof *quota->values);
+        now = &quota->values[quota->count++];
+        now->key = mem_strdup(key);
+    }
+    now->value = *value;
 }
 
 void image_set_cluster_id(struct image *image, const char *cluster_id)

@@ -56,6 +56,25 @@ static inline struct node_ids image_elr(const struct image_partition *p)
     return (struct node_ids){image_partition_nodes(p) + p->replica_count + p->isr_count, p->elr_count};
 }
 
+/* A reassignment under way. The replicas are its target, then those that are to be removed. Adding: not of the assignment that it
+ * began with; when they are all in the ISR it ends. */
+struct image_reassignment {
+    struct image_partition_key {
+        struct uuid topic_id;
+        int32_t partition;
+    } key;
+    uint32_t adding_count, removing_count;
+    int32_t ids[]; /* adding, then removing */
+};
+static inline struct node_ids image_adding(const struct image_reassignment *r)
+{
+    return (struct node_ids){r ? r->ids : NULL, r ? r->adding_count : 0};
+}
+static inline struct node_ids image_removing(const struct image_reassignment *r)
+{
+    return (struct node_ids){r ? r->ids + r->adding_count : NULL, r ? r->removing_count : 0};
+}
+
 /* Settings of one resource that differ from the defaults, in order of their first setting. */
 struct image_config {
     char *name, *value;
@@ -118,6 +137,23 @@ struct image_broker_configs {
     struct image_configs configs;
 };
 
+/* Whose quota: a user, a client id, both, or an address. */
+enum quota_entity_type { QUOTA_USER, QUOTA_CLIENT_ID, QUOTA_IP, QUOTA_ENTITY_TYPES };
+struct quota_entity {
+    bool has[QUOTA_ENTITY_TYPES];
+    char *names[QUOTA_ENTITY_TYPES]; /* NULL: the default of all, when it has that part */
+};
+struct image_quota_value {
+    char *key;
+    double value;
+};
+struct image_quota {
+    char *key; /* of the map; bytes */
+    uint32_t key_size, count;
+    struct quota_entity entity;
+    struct image_quota_value *values; /* in order of their first setting */
+};
+
 struct image {
     int64_t index;                  /* of the last applied batch; 0: none */
     int32_t controller_id;          /* the active controller as its owner knows it; not replicated */
@@ -126,6 +162,8 @@ struct image {
     struct map topics_by_id;        /* id -> the same */
     struct map brokers;             /* id -> struct image_broker */
     struct map broker_configs;      /* id -> struct image_broker_configs */
+    struct map reassignments;       /* key -> struct image_reassignment */
+    struct map quotas;              /* entity -> struct image_quota */
     struct image_feature *features; /* finalized: level_min == level_max */
     uint32_t feature_count;
     int64_t last_broker_epoch; /* greatest ever given */
@@ -142,6 +180,8 @@ struct image_topic *image_topic_by_name(const struct image *image, struct slice 
 struct image_topic *image_topic_by_id(const struct image *image, struct uuid id);
 /* NULL when there is no such topic or partition. */
 const struct image_partition *image_partition_get(const struct image *image, struct uuid topic_id, int32_t partition);
+/* NULL: none is under way. */
+const struct image_reassignment *image_reassignment_get(const struct image *image, struct uuid topic_id, int32_t partition);
 struct image_broker *image_broker_get(const struct image *image, int32_t id);
 bool image_is_active(const struct image *image, int32_t broker_id);
 /* Iterate: `for (uint32_t at = 0; (topic = image_next_topic(image, &at));)`. */
@@ -149,6 +189,8 @@ struct image_topic *image_next_topic(const struct image *image, uint32_t *at);
 struct image_broker *image_next_broker(const struct image *image, uint32_t *at);
 /* Of one broker, or (NO_BROKER) of all. Never NULL. */
 const struct image_configs *image_broker_configs(const struct image *image, int32_t id);
+/* NULL: the entity has none. */
+const struct image_quota *image_quota_get(const struct image *image, const struct quota_entity *entity);
 /* A dynamic value that holds for the topic: its own, else the cluster-wide default for brokers under `broker_name` (may be NULL); NULL:
  * the static configuration decides. */
 const char *image_topic_config(const struct image *image, const struct image_topic *topic, const char *name, const char *broker_name);
@@ -157,6 +199,8 @@ uint32_t image_feature_level(const struct image *image, const char *name);
 /* min.insync.replicas of the topic, at most the number of the partition's replicas. From the image alone, so that every
  * controller decides alike. */
 int32_t image_min_isr(const struct image *image, const struct image_topic *topic, const struct image_partition *partition);
+/* As configured. */
+int32_t image_min_isr_configured(const struct image *image, const struct image_topic *topic);
 /* Of the whole replicated state: equal images give equal hashes. O(size). */
 uint64_t image_hash(const struct image *image);
 /* P-ISR and the consistency of the image itself, whole: O(size). */

@@ -12,12 +12,17 @@ void image_take_topic(struct image *image, struct image_topic *topic);
 void image_topic_destroy(struct image_topic *topic);
 /* The next partition, zeroed, without nodes. */
 struct image_partition *image_add_partition(struct image *image, struct image_topic *topic);
+/* ISR and ELR are empty then. */
 void image_partition_set_replicas(struct image_partition *partition, struct node_ids replicas);
 /* ISR and ELR are disjoint subsets of the replicas. */
 void image_partition_set_isr(struct image_partition *partition, struct node_ids isr, struct node_ids elr);
 
+/* Two empty lists: none is under way. */
+void image_set_reassignment(struct image *image, struct uuid topic_id, int32_t partition, struct node_ids adding, struct node_ids removing);
+
 /* -- brokers -- */
 struct image_broker *image_add_broker(struct image *image, int32_t id);
+void image_remove_broker(struct image *image, struct image_broker *broker);
 /* What a registration brought: listeners, rack, directories, features. */
 void image_broker_forget_claims(struct image_broker *broker);
 
@@ -27,6 +32,8 @@ bool image_configs_set(struct image_configs *configs, const char *name, const ch
 bool image_set_broker_config(struct image *image, int32_t id, const char *name, const char *value);
 /* Level 0 removes. */
 void image_set_feature(struct image *image, const char *name, uint32_t level);
+/* NULL removes. */
+void image_set_quota(struct image *image, const struct quota_entity *entity, const char *key, const double *value);
 void image_set_cluster_id(struct image *image, const char *cluster_id);
 
 /* -- batches -- */

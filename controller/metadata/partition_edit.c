@@ -14,13 +14,14 @@ void partition_edit_begin(struct partition_edit *edit, const struct image *image
                                     .leaving = NO_BROKER,
                                     .arriving = NO_BROKER,
                                     .dropped = NO_BROKER};
-    partition_state_of(edit->before, &edit->after);
-    edit->min_isr = image_min_isr(image, topic, edit->before);
+    partition_state_of(image, topic, partition, &edit->after);
+    edit->min_isr = image_min_isr_configured(image, topic);
     edit->is_unclean_allowed =
         is_true(image_topic_config(image, topic, "unclean.leader.election.enable", "unclean.leader.election.enable"));
 }
 
 static struct node_ids isr_of(const struct partition_state *state) { return (struct node_ids){state->isr, state->isr_count}; }
+static struct node_ids replicas_of(const struct partition_state *state) { return (struct node_ids){state->replicas, state->replica_count}; }
 static struct node_ids elr_of(const struct partition_state *state) { return (struct node_ids){state->elr, state->elr_count}; }
 
 static void remove_id(int32_t *ids, uint32_t *count, int32_t id)
@@ -57,13 +58,18 @@ static bool may_lead(const struct partition_edit *edit, int32_t broker_id)
     return broker_id == edit->arriving || image_is_active(edit->image, broker_id);
 }
 
+static int32_t effective_minimum(const struct partition_edit *edit)
+{
+    return edit->min_isr < (int32_t)edit->after.replica_count ? edit->min_isr : (int32_t)edit->after.replica_count;
+}
+
 /* E1. */
 static void derive_elr(struct partition_edit *edit)
 {
     struct partition_state *after = &edit->after;
     after->elr_count = 0;
-    if ((int32_t)after->isr_count >= edit->min_isr) return;
-    struct node_ids replicas = image_replicas(edit->before);
+    if ((int32_t)after->isr_count >= effective_minimum(edit)) return;
+    struct node_ids replicas = replicas_of(&edit->after);
     for (uint32_t i = 0; i < replicas.count; i++) {
         int32_t id = replicas.ids[i];
         bool held_all = node_ids_contain(image_isr(edit->before), id) || node_ids_contain(image_elr(edit->before), id);
@@ -74,7 +80,7 @@ static void derive_elr(struct partition_edit *edit)
 /* The first replica that may lead and is among `candidates`. */
 static int32_t first_of(const struct partition_edit *edit, struct node_ids candidates)
 {
-    struct node_ids replicas = image_replicas(edit->before);
+    struct node_ids replicas = replicas_of(&edit->after);
     for (uint32_t i = 0; i < replicas.count; i++)
         if (may_lead(edit, replicas.ids[i]) && node_ids_contain(candidates, replicas.ids[i])) return replicas.ids[i];
     return NO_LEADER;
@@ -91,13 +97,13 @@ static void become_whole_isr(struct partition_edit *edit, int32_t leader, bool i
         return;
     }
     remove_id(edit->after.elr, &edit->after.elr_count, leader);
-    if (edit->min_isr <= 1) edit->after.elr_count = 0;
+    if (effective_minimum(edit) <= 1) edit->after.elr_count = 0;
 }
 
 /* E4. */
 static int32_t unclean_candidate(const struct partition_edit *edit)
 {
-    if (edit->is_unclean_allowed) return first_of(edit, image_replicas(edit->before));
+    if (edit->is_unclean_allowed) return first_of(edit, replicas_of(&edit->after));
     if (edit->after.isr_count || edit->after.elr_count) return NO_LEADER;
     int32_t last = edit->before->last_known_leader;
     const struct image_broker *broker = image_broker_get(edit->image, last);
@@ -108,7 +114,7 @@ static int32_t unclean_candidate(const struct partition_edit *edit)
 static void elect(struct partition_edit *edit)
 {
     struct partition_state *after = &edit->after;
-    int32_t preferred = image_replicas(edit->before).ids[0];
+    int32_t preferred = after->replicas[0];
     bool can_keep = may_lead(edit, after->leader) && node_ids_contain(isr_of(after), after->leader);
     if (edit->wants_preferred && may_lead(edit, preferred) && node_ids_contain(isr_of(after), preferred)) {
         after->leader = preferred;
@@ -126,21 +132,97 @@ static void elect(struct partition_edit *edit)
     if (unclean != NO_LEADER) become_whole_isr(edit, unclean, true);
 }
 
+/* ---- reassignment ---------------------------------------------------------------------------------------------------- */
+
+static void remove_all(int32_t *ids, uint32_t *count, struct node_ids gone)
+{
+    for (uint32_t i = 0; i < gone.count; i++) remove_id(ids, count, gone.ids[i]);
+}
+
+static uint32_t without(int32_t *out, struct node_ids ids, struct node_ids excluded)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < ids.count; i++)
+        if (!node_ids_contain(excluded, ids.ids[i])) out[count++] = ids.ids[i];
+    return count;
+}
+
+bool partition_edit_reassign(struct partition_edit *edit, struct node_ids target)
+{
+    struct partition_state *after = &edit->after;
+    int32_t first[REPLICAS_MAX], leaving[REPLICAS_MAX];
+    struct node_ids adding_now = {after->adding, after->adding_count};
+    ASSERT(target.count > 0 && target.count <= REPLICAS_MAX);
+    /* What an earlier reassignment was adding, and this one does not want, goes at once. */
+    uint32_t leaving_count = without(leaving, adding_now, target);
+    struct node_ids began_with = {first, without(first, replicas_of(after), adding_now)};
+    after->adding_count = without(after->adding, target, began_with);
+    after->removing_count = without(after->removing, began_with, target);
+    ASSERT(target.count + after->removing_count <= REPLICAS_MAX);
+    memcpy(after->replicas, target.ids, target.count * sizeof *target.ids);
+    memcpy(after->replicas + target.count, after->removing, after->removing_count * sizeof *after->removing);
+    after->replica_count = target.count + after->removing_count;
+    remove_all(after->isr, &after->isr_count, (struct node_ids){leaving, leaving_count});
+    remove_all(after->elr, &after->elr_count, (struct node_ids){leaving, leaving_count});
+    return after->isr_count > 0 || edit->before->leader == NO_LEADER;
+}
+
+bool partition_edit_revert(struct partition_edit *edit)
+{
+    struct partition_state *after = &edit->after;
+    struct node_ids adding = {after->adding, after->adding_count};
+    remove_all(after->replicas, &after->replica_count, adding);
+    remove_all(after->isr, &after->isr_count, adding);
+    remove_all(after->elr, &after->elr_count, adding);
+    after->adding_count = after->removing_count = 0;
+    ASSERT(after->replica_count > 0);
+    return after->isr_count > 0 || edit->before->leader == NO_LEADER;
+}
+
+/* E6. */
+static void complete_reassignment(struct partition_edit *edit)
+{
+    struct partition_state *after = &edit->after;
+    struct node_ids removing = {after->removing, after->removing_count};
+    int32_t staying[REPLICAS_MAX];
+    if (after->adding_count + after->removing_count == 0) return;
+    for (uint32_t i = 0; i < after->adding_count; i++)
+        if (!node_ids_contain(isr_of(after), after->adding[i])) return;
+    if (without(staying, isr_of(after), removing) == 0) return;
+    remove_all(after->replicas, &after->replica_count, removing);
+    remove_all(after->isr, &after->isr_count, removing);
+    remove_all(after->elr, &after->elr_count, removing);
+    after->adding_count = after->removing_count = 0;
+}
+
+static bool is_reassignment_changed(const struct partition_edit *edit)
+{
+    const struct image_reassignment *before = image_reassignment_get(edit->image, edit->topic->id, edit->partition);
+    const struct partition_state *after = &edit->after;
+    return !node_ids_equal(replicas_of(after), image_replicas(edit->before)) ||
+           !node_ids_equal((struct node_ids){after->adding, after->adding_count}, image_adding(before)) ||
+           !node_ids_equal((struct node_ids){after->removing, after->removing_count}, image_removing(before));
+}
+
+/* ---- the end --------------------------------------------------------------------------------------------------------- */
+
 static bool is_changed(const struct partition_edit *edit)
 {
     const struct image_partition *before = edit->before;
     const struct partition_state *after = &edit->after;
     return after->leader != before->leader || after->recovering != before->recovering ||
            after->last_known_leader != before->last_known_leader || !node_ids_equal(isr_of(after), image_isr(before)) ||
-           !node_ids_equal(elr_of(after), image_elr(before));
+           !node_ids_equal(elr_of(after), image_elr(before)) || is_reassignment_changed(edit);
 }
 
 bool partition_edit_finish(struct partition_edit *edit)
 {
     const struct image_partition *before = edit->before;
     struct partition_state *after = &edit->after;
+    complete_reassignment(edit);
     derive_elr(edit);
     elect(edit);
+    after->has_new_replicas = !node_ids_equal(replicas_of(after), image_replicas(before));
     if (after->leader != NO_LEADER)
         after->last_known_leader = NO_BROKER;
     else if (before->leader != NO_LEADER)
@@ -149,7 +231,7 @@ bool partition_edit_finish(struct partition_edit *edit)
     after->leader_epoch = before->leader_epoch + (after->leader != before->leader);
     after->partition_epoch = before->partition_epoch + 1;
     ASSERT_IMPLIES(after->leader != NO_LEADER, node_ids_contain(isr_of(after), after->leader));
-    ASSERT_IMPLIES((int32_t)after->isr_count >= edit->min_isr, after->elr_count == 0);
+    ASSERT_IMPLIES((int32_t)after->isr_count >= effective_minimum(edit), after->elr_count == 0);
     return true;
 }
 

@@ -10,6 +10,8 @@
  *  E4  Only where unclean election is allowed any active replica may follow, as the whole ISR, marked as recovering.
  *      A broker that runs log.flush.policy=os may come back as the leader it last was: its operator chose Kafka's stance,
  *      where a crash is forgiven.
+ *  E6  A reassignment ends when all that it adds are in the ISR and somebody who stays is: those that it removes leave replicas, ISR
+ *      and ELR in that change.
  *  E5  The leader epoch grows by one with each change of the leader, also to none; the partition epoch with each change. */
 #ifndef SKIFF_CONTROLLER_METADATA_PARTITION_EDIT_H
 #define SKIFF_CONTROLLER_METADATA_PARTITION_EDIT_H
@@ -22,7 +24,7 @@ struct partition_edit {
     int32_t partition;
     const struct image_partition *before;
     struct partition_state after;
-    int32_t min_isr;         /* from the image; set it when the same batch changes it */
+    int32_t min_isr;         /* as configured in the image; set it when the same batch changes it */
     int32_t leaving;         /* broker that the same batch fences or shuts down; NO_BROKER */
     int32_t arriving;        /* broker that the same batch unfences; NO_BROKER */
     int32_t dropped;         /* E2; NO_BROKER */
@@ -36,6 +38,10 @@ void partition_edit_leave(struct partition_edit *edit, int32_t broker_id);
 /* Out of ISR and ELR. */
 void partition_edit_drop(struct partition_edit *edit, int32_t broker_id);
 void partition_edit_set_isr(struct partition_edit *edit, struct node_ids isr);
+/* Wants other replicas: merged with those that are to go (KIP-455). False: nobody in the ISR would be left. */
+bool partition_edit_reassign(struct partition_edit *edit, struct node_ids target);
+/* Gives a reassignment up. False: nobody who was a replica before is in the ISR. */
+bool partition_edit_revert(struct partition_edit *edit);
 /* Applies the rules; false when nothing changes. */
 bool partition_edit_finish(struct partition_edit *edit);
 /* The same, and writes the record. */

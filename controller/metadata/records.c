@@ -89,8 +89,10 @@ static uint32_t copy_ids(int32_t *to, struct node_ids from)
     return from.count;
 }
 
-void partition_state_of(const struct image_partition *partition, struct partition_state *out)
+void partition_state_of(const struct image *image, const struct image_topic *topic, int32_t index, struct partition_state *out)
 {
+    const struct image_partition *partition = &topic->partitions[index];
+    const struct image_reassignment *reassignment = image_reassignment_get(image, topic->id, index);
     *out = (struct partition_state){.leader = partition->leader,
                                     .leader_epoch = partition->leader_epoch,
                                     .partition_epoch = partition->partition_epoch,
@@ -98,6 +100,9 @@ void partition_state_of(const struct image_partition *partition, struct partitio
                                     .recovering = partition->recovering};
     out->isr_count = copy_ids(out->isr, image_isr(partition));
     out->elr_count = copy_ids(out->elr, image_elr(partition));
+    out->replica_count = copy_ids(out->replicas, image_replicas(partition));
+    out->adding_count = copy_ids(out->adding, image_adding(reassignment));
+    out->removing_count = copy_ids(out->removing, image_removing(reassignment));
 }
 
 /* Borrows from `state`. */
@@ -111,6 +116,8 @@ static void partition_state_to_pb(struct partition_state *state, Skiff__Partitio
     out->recovering = state->recovering;
     out->n_isr = state->isr_count, out->isr = state->isr;
     out->n_elr = state->elr_count, out->elr = state->elr;
+    out->n_adding = state->adding_count, out->adding = state->adding;
+    out->n_removing = state->removing_count, out->removing = state->removing;
 }
 
 void records_add_partition(struct records *records, struct uuid topic_id, int32_t partition, struct node_ids replicas,
@@ -140,6 +147,7 @@ void records_add_partition_change(struct records *records, struct uuid topic_id,
     body.topic_id = pb_uuid_data(&topic_id);
     body.partition = partition;
     body.state = &pb_state;
+    if (state->has_new_replicas) body.n_replicas = state->replica_count, body.replicas = state->replicas;
     Skiff__MetadataRecord record;
     skiff__metadata_record__init(&record);
     record.body_case = SKIFF__METADATA_RECORD__BODY_PARTITION_CHANGE, record.partition_change = &body;
@@ -186,6 +194,51 @@ void records_add_broker_change(struct records *records, const struct image_broke
     Skiff__MetadataRecord record;
     skiff__metadata_record__init(&record);
     record.body_case = SKIFF__METADATA_RECORD__BODY_BROKER_CHANGE, record.broker_change = &body;
+    records_add(records, &record);
+}
+
+void records_add_unregister_broker(struct records *records, const struct image_broker *broker)
+{
+    Skiff__UnregisterBrokerRecord body;
+    skiff__unregister_broker_record__init(&body);
+    body.broker_id = broker->id;
+    body.broker_epoch = broker->epoch;
+    Skiff__MetadataRecord record;
+    skiff__metadata_record__init(&record);
+    record.body_case = SKIFF__METADATA_RECORD__BODY_UNREGISTER_BROKER, record.unregister_broker = &body;
+    records_add(records, &record);
+}
+
+void records_add_broker_epoch(struct records *records, int64_t broker_epoch)
+{
+    Skiff__BrokerEpochRecord body;
+    skiff__broker_epoch_record__init(&body);
+    body.broker_epoch = broker_epoch;
+    Skiff__MetadataRecord record;
+    skiff__metadata_record__init(&record);
+    record.body_case = SKIFF__METADATA_RECORD__BODY_BROKER_EPOCH, record.broker_epoch = &body;
+    records_add(records, &record);
+}
+
+void records_add_quota(struct records *records, const struct quota_entity *entity, const char *key, const double *value)
+{
+    Skiff__QuotaEntity who;
+    Skiff__ClientQuotaRecord body;
+    skiff__quota_entity__init(&who);
+    skiff__client_quota_record__init(&body);
+    who.has_user = entity->has[QUOTA_USER];
+    who.has_client_id = entity->has[QUOTA_CLIENT_ID];
+    who.has_ip = entity->has[QUOTA_IP];
+    if (entity->names[QUOTA_USER]) who.user = entity->names[QUOTA_USER];
+    if (entity->names[QUOTA_CLIENT_ID]) who.client_id = entity->names[QUOTA_CLIENT_ID];
+    if (entity->names[QUOTA_IP]) who.ip = entity->names[QUOTA_IP];
+    body.entity = &who;
+    body.key = pb_lend(key);
+    body.value = value ? *value : 0;
+    body.removed = !value;
+    Skiff__MetadataRecord record;
+    skiff__metadata_record__init(&record);
+    record.body_case = SKIFF__METADATA_RECORD__BODY_CLIENT_QUOTA, record.client_quota = &body;
     records_add(records, &record);
 }
 

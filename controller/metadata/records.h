@@ -25,10 +25,11 @@ struct records {
 struct partition_state {
     int32_t leader, leader_epoch, partition_epoch, last_known_leader;
     bool recovering;
-    uint32_t isr_count, elr_count;
-    int32_t isr[REPLICAS_MAX], elr[REPLICAS_MAX];
+    uint32_t replica_count, isr_count, elr_count, adding_count, removing_count;
+    int32_t replicas[REPLICAS_MAX], isr[REPLICAS_MAX], elr[REPLICAS_MAX], adding[REPLICAS_MAX], removing[REPLICAS_MAX];
+    bool has_new_replicas; /* a change of the partition changes them */
 };
-void partition_state_of(const struct image_partition *partition, struct partition_state *out);
+void partition_state_of(const struct image *image, const struct image_topic *topic, int32_t partition, struct partition_state *out);
 
 void records_init(struct records *records);
 void records_deinit(struct records *records);
@@ -50,6 +51,10 @@ void records_add_broker_change(struct records *records, const struct image_broke
 /* `value` NULL removes. */
 void records_add_config(struct records *records, Skiff__ConfigResource resource, const char *resource_name, const char *name,
                         const char *value);
+void records_add_unregister_broker(struct records *records, const struct image_broker *broker);
+void records_add_broker_epoch(struct records *records, int64_t broker_epoch);
+/* `value` NULL removes. */
+void records_add_quota(struct records *records, const struct quota_entity *entity, const char *key, const double *value);
 void records_add_feature(struct records *records, const char *name, uint32_t level);
 void records_add_producer_ids(struct records *records, int64_t next_producer_id);
 void records_add_cluster(struct records *records, const char *cluster_id);

@@ -43,6 +43,10 @@ static const char *check_state(const Skiff__PartitionState *state, struct node_i
     if (!is_subset(isr, replicas) || !is_subset(elr, replicas)) return "an ISR or ELR beyond the replicas";
     for (uint32_t i = 0; i < elr.count; i++)
         if (node_ids_contain(isr, elr.ids[i])) return "an ISR and an ELR that overlap";
+    struct node_ids adding = ids_of(state->adding, state->n_adding), removing = ids_of(state->removing, state->n_removing);
+    if (state->n_adding + state->n_removing > replicas.count || !is_subset(adding, replicas) || !is_subset(removing, replicas))
+        return "a reassignment beyond the replicas";
+    if (!has_no_duplicates(adding) || !has_no_duplicates(removing)) return "a broker twice in a reassignment";
     if (state->leader != NO_LEADER && !node_ids_contain(isr, state->leader)) return "a leader out of the ISR";
     return NULL;
 }
@@ -55,6 +59,13 @@ static void set_state(struct image_partition *partition, const Skiff__PartitionS
     partition->last_known_leader = state->last_known_leader;
     partition->recovering = state->recovering;
     image_partition_set_isr(partition, ids_of(state->isr, state->n_isr), ids_of(state->elr, state->n_elr));
+}
+
+static void set_reassignment(const struct replay *replay, const struct image_topic *topic, int32_t partition,
+                             const Skiff__PartitionState *state)
+{
+    image_set_reassignment(replay->image, topic->id, partition, ids_of(state->adding, state->n_adding),
+                           ids_of(state->removing, state->n_removing));
 }
 
 static struct image_topic *topic_of(const struct replay *replay, ProtobufCBinaryData id)
@@ -89,6 +100,7 @@ static const char *apply_partition(struct replay *replay, const Skiff__MetadataR
     struct image_partition *partition = image_add_partition(replay->image, topic);
     image_partition_set_replicas(partition, replicas);
     set_state(partition, body->state);
+    set_reassignment(replay, topic, body->partition, body->state);
     image_delta_touch(replay->delta, topic, body->partition, true);
     return NULL;
 }
@@ -100,14 +112,18 @@ static const char *apply_partition_change(struct replay *replay, const Skiff__Me
     struct image_topic *topic = topic_of(replay, body->topic_id);
     if (!topic || body->partition < 0 || body->partition >= topic->partition_count) return "a change of an unknown partition";
     struct image_partition *partition = &topic->partitions[body->partition];
-    const char *wrong = check_state(body->state, image_replicas(partition));
+    struct node_ids replicas = body->n_replicas ? ids_of(body->replicas, body->n_replicas) : image_replicas(partition);
+    if (body->n_replicas > REPLICAS_MAX || !has_no_duplicates(replicas)) return "a partition without valid replicas";
+    const char *wrong = check_state(body->state, replicas);
     if (wrong) return wrong;
     if (body->state->partition_epoch != partition->partition_epoch + 1) return "a partition epoch that is not the next one";
     if (body->state->leader_epoch < partition->leader_epoch) return "a leader epoch that goes back";
     if (body->state->leader != partition->leader && body->state->leader_epoch == partition->leader_epoch)
         return "two leaders in one leader epoch";
     image_delta_touch(replay->delta, topic, body->partition, false);
+    if (body->n_replicas) image_partition_set_replicas(partition, replicas);
     set_state(partition, body->state);
+    set_reassignment(replay, topic, body->partition, body->state);
     return NULL;
 }
 
@@ -201,6 +217,23 @@ static const char *apply_broker_change(struct replay *replay, const Skiff__Metad
     return NULL;
 }
 
+static const char *apply_unregister_broker(struct replay *replay, const Skiff__MetadataRecord *record)
+{
+    const Skiff__UnregisterBrokerRecord *body = record->unregister_broker;
+    struct image_broker *broker = image_broker_get(replay->image, body->broker_id);
+    if (!broker || broker->epoch != body->broker_epoch) return "a removal of an unknown broker registration";
+    broker_list_add_once(&replay->delta->brokers, broker->id);
+    image_remove_broker(replay->image, broker);
+    return NULL;
+}
+
+static const char *apply_broker_epoch(struct replay *replay, const Skiff__MetadataRecord *record)
+{
+    if (record->broker_epoch->broker_epoch < replay->image->last_broker_epoch) return "a broker epoch that goes back";
+    replay->image->last_broker_epoch = record->broker_epoch->broker_epoch;
+    return NULL;
+}
+
 /* ---- configs, features, ids ------------------------------------------------------------------------------------------ */
 
 static const char *apply_config(struct replay *replay, const Skiff__MetadataRecord *record)
@@ -226,6 +259,21 @@ static const char *apply_feature(struct replay *replay, const Skiff__MetadataRec
 {
     image_set_feature(replay->image, record->feature->name, record->feature->level);
     replay->delta->features_changed = true;
+    return NULL;
+}
+
+/* An empty name is the default of all. */
+static char *quota_name(char *name) { return name[0] ? name : NULL; }
+
+static const char *apply_client_quota(struct replay *replay, const Skiff__MetadataRecord *record)
+{
+    const Skiff__ClientQuotaRecord *body = record->client_quota;
+    const Skiff__QuotaEntity *who = body->entity;
+    if (!who || (!who->has_user && !who->has_client_id && !who->has_ip) || !body->key[0]) return "a quota of nobody";
+    struct quota_entity entity = {
+        .has = {[QUOTA_USER] = who->has_user, [QUOTA_CLIENT_ID] = who->has_client_id, [QUOTA_IP] = who->has_ip},
+        .names = {[QUOTA_USER] = quota_name(who->user), [QUOTA_CLIENT_ID] = quota_name(who->client_id), [QUOTA_IP] = quota_name(who->ip)}};
+    image_set_quota(replay->image, &entity, body->key, body->removed ? NULL : &body->value);
     return NULL;
 }
 
@@ -260,6 +308,9 @@ static apply_fn *const APPLY[] = {
     [SKIFF__METADATA_RECORD__BODY_REMOVE_TOPIC] = apply_remove_topic,
     [SKIFF__METADATA_RECORD__BODY_CONFIG] = apply_config,
     [SKIFF__METADATA_RECORD__BODY_PRODUCER_IDS] = apply_producer_ids,
+    [SKIFF__METADATA_RECORD__BODY_UNREGISTER_BROKER] = apply_unregister_broker,
+    [SKIFF__METADATA_RECORD__BODY_BROKER_EPOCH] = apply_broker_epoch,
+    [SKIFF__METADATA_RECORD__BODY_CLIENT_QUOTA] = apply_client_quota,
 };
 
 /* What this build does not understand it must not apply: the level that wrote it is newer than ours. */

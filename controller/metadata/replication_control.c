@@ -117,7 +117,7 @@ static void apply_min_isr(struct control *control, const struct image_topic *top
         if (partition->elr_count == 0) continue;
         struct partition_edit edit;
         partition_edit_begin(&edit, control->image, topic, i);
-        edit.min_isr = min_isr < partition->replica_count ? min_isr : partition->replica_count;
+        edit.min_isr = min_isr;
         partition_edit_commit(&edit, control->records);
     }
 }

@@ -74,12 +74,12 @@ static void write_configs(const struct image_configs *configs, Skiff__ConfigReso
     }
 }
 
-static void write_topic(const struct image_topic *topic, struct records *records)
+static void write_topic(const struct image *image, const struct image_topic *topic, struct records *records)
 {
     records_add_topic(records, topic->id, slice_make(topic->name, topic->name_size));
     for (int32_t i = 0; i < topic->partition_count; i++) {
         struct partition_state state;
-        partition_state_of(&topic->partitions[i], &state);
+        partition_state_of(image, topic, i, &state);
         records_add_partition(records, topic->id, i, image_replicas(&topic->partitions[i]), &state);
         records_cut(records);
     }
@@ -95,6 +95,22 @@ static void write_broker_configs(const struct image *image, struct records *reco
     }
 }
 
+static void write_quota(const struct image_quota *quota, struct records *records)
+{
+    for (uint32_t i = 0; i < quota->count; i++) {
+        records_add_quota(records, &quota->entity, quota->values[i].key, &quota->values[i].value);
+        records_cut(records);
+    }
+}
+
+static int64_t greatest_epoch(const struct image *image)
+{
+    int64_t greatest = 0;
+    MAP_FOR_EACH (&image->brokers, struct image_broker, broker)
+        if (broker->epoch > greatest) greatest = broker->epoch;
+    return greatest;
+}
+
 void snapshot_write(const struct image *image, struct writer *out)
 {
     struct records records;
@@ -103,8 +119,10 @@ void snapshot_write(const struct image *image, struct writer *out)
     for (uint32_t i = 0; i < image->feature_count; i++)
         records_add_feature(&records, image->features[i].name, image->features[i].level_max);
     MAP_FOR_EACH (&image->brokers, struct image_broker, broker) write_broker(broker, &records);
+    if (image->last_broker_epoch > greatest_epoch(image)) records_add_broker_epoch(&records, image->last_broker_epoch);
     write_broker_configs(image, &records);
-    MAP_FOR_EACH (&image->topics, struct image_topic, topic) write_topic(topic, &records);
+    MAP_FOR_EACH (&image->topics, struct image_topic, topic) write_topic(image, topic, &records);
+    MAP_FOR_EACH (&image->quotas, struct image_quota, quota) write_quota(quota, &records);
     if (image->next_producer_id) records_add_producer_ids(&records, image->next_producer_id);
 
     uint32_t count = 0;
@@ -193,6 +211,9 @@ static void diff_brokers(const struct image *now, const struct image *before, st
         if (!old || old->epoch != broker->epoch || old->fenced != broker->fenced ||
             old->in_controlled_shutdown != broker->in_controlled_shutdown)
             broker_list_add_once(&delta->brokers, broker->id);
+    }
+    MAP_FOR_EACH (&before->brokers, struct image_broker, gone) {
+        if (!image_broker_get(now, gone->id)) broker_list_add_once(&delta->brokers, gone->id);
     }
 }
 

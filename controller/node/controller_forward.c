@@ -1,6 +1,9 @@
 /* Clients' admin requests, forwarded by their brokers: a Kafka request body comes in, a Kafka response body goes out. */
 #include "common/assert.h"
 #include "controller/metadata/config_control.h"
+#include "controller/metadata/feature_control.h"
+#include "controller/metadata/quota_control.h"
+#include "controller/metadata/reassign_control.h"
 #include "controller/metadata/topic_control.h"
 #include "controller/node/controller_internal.h"
 #include "proto/api.h"
@@ -145,6 +148,77 @@ static void decide_alter_configs(struct operation *operation)
     answer(operation, &response);
 }
 
+/* ---- replicas and leaders -------------------------------------------------------------------------------------------- */
+
+static void lock_all_brokers(struct operation *operation) { operation_lock_brokers(operation, LOCK_EXCLUSIVE); }
+
+static void lock_reassigned(struct operation *operation)
+{
+    const struct alter_partition_reassignments_request *request = kafka_request(operation);
+    operation_lock_brokers(operation, LOCK_SHARED);
+    for (int32_t i = 0; i < request->topics_count; i++) operation_lock_topic(operation, request->topics[i].name);
+}
+
+static void decide_reassign(struct operation *operation)
+{
+    struct control control = operation_control(operation);
+    struct alter_partition_reassignments_response response;
+    codec_set_defaults(KMSG_ALTER_PARTITION_REASSIGNMENTS_RESPONSE, &response);
+    reassign_partitions(&control, kafka_request(operation), &response);
+    answer(operation, &response);
+}
+
+/* All partitions: whoever else reads or writes one holds the brokers. */
+static void lock_elected(struct operation *operation)
+{
+    const struct elect_leaders_request *request = kafka_request(operation);
+    operation_lock_brokers(operation, request->topic_partitions_count < 0 ? LOCK_EXCLUSIVE : LOCK_SHARED);
+    for (int32_t i = 0; i < request->topic_partitions_count; i++) operation_lock_topic(operation, request->topic_partitions[i].topic);
+}
+
+static void decide_elect(struct operation *operation)
+{
+    struct control control = operation_control(operation);
+    struct elect_leaders_response response;
+    codec_set_defaults(KMSG_ELECT_LEADERS_RESPONSE, &response);
+    elect_leaders(&control, kafka_request(operation), &response);
+    if (((const struct forwarded *)operation->message)->request->api_version == 0) response.error_code = 0; /* it has none */
+    answer(operation, &response);
+}
+
+/* ---- the cluster ----------------------------------------------------------------------------------------------------- */
+
+static void decide_unregister(struct operation *operation)
+{
+    const struct unregister_broker_request *request = kafka_request(operation);
+    struct control control = operation_control(operation);
+    struct unregister_broker_response response;
+    codec_set_defaults(KMSG_UNREGISTER_BROKER_RESPONSE, &response);
+    cluster_unregister_broker(&control, request->broker_id, &response);
+    answer(operation, &response);
+}
+
+static void decide_update_features(struct operation *operation)
+{
+    const struct forwarded *forwarded = operation->message;
+    struct control control = operation_control(operation);
+    struct update_features_response response;
+    codec_set_defaults(KMSG_UPDATE_FEATURES_RESPONSE, &response);
+    feature_update(&control, (int16_t)forwarded->request->api_version, forwarded->kafka, &response);
+    answer(operation, &response);
+}
+
+static void lock_quotas(struct operation *operation) { operation_lock_name(operation, "client quotas"); }
+
+static void decide_alter_quotas(struct operation *operation)
+{
+    struct control control = operation_control(operation);
+    struct alter_client_quotas_response response;
+    codec_set_defaults(KMSG_ALTER_CLIENT_QUOTAS_RESPONSE, &response);
+    quota_alter(&control, kafka_request(operation), &response);
+    answer(operation, &response);
+}
+
 /* ---- DescribeQuorum -------------------------------------------------------------------------------------------------- */
 
 static void lock_nothing(struct operation *operation) { (void)operation; }
@@ -172,6 +246,11 @@ static const struct forward_api APIS[] = {
     {API_CREATE_PARTITIONS, {"create partitions", lock_grown_topics, decide_create_partitions, NULL, true}},
     {API_INCREMENTAL_ALTER_CONFIGS, {"alter configs", lock_incremental, decide_incremental, NULL, true}},
     {API_ALTER_CONFIGS, {"alter configs", lock_altered_configs, decide_alter_configs, NULL, true}},
+    {API_ELECT_LEADERS, {"elect leaders", lock_elected, decide_elect, NULL, true}},
+    {API_ALTER_PARTITION_REASSIGNMENTS, {"reassign partitions", lock_reassigned, decide_reassign, NULL, true}},
+    {API_ALTER_CLIENT_QUOTAS, {"alter client quotas", lock_quotas, decide_alter_quotas, NULL, true}},
+    {API_UPDATE_FEATURES, {"update features", lock_all_brokers, decide_update_features, NULL, true}},
+    {API_UNREGISTER_BROKER, {"unregister broker", lock_all_brokers, decide_unregister, NULL, true}},
     {API_DESCRIBE_QUORUM, {"describe quorum", lock_nothing, decide_describe_quorum, NULL, false}},
 };
 

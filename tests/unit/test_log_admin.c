@@ -138,8 +138,8 @@ START_TEST(producers_are_described_by_the_leader)
     struct produce_request_partition_data data = {.records = buf_slice(batch)};
     struct produce_request_topic_data topic_data = {.name = SLICE_LITERAL("events"), .partition_data = &data, .partition_data_count = 1};
     struct produce_request request = {.acks = -1, .timeout_ms = 10000, .topic_data = &topic_data, .topic_data_count = 1};
-    ck_assert_int_eq(((const struct produce_response *)fixture_ask(f, API_PRODUCE, 9, &request))->responses[0].partition_responses[0].error_code,
-                     0);
+    ck_assert_int_eq(
+        ((const struct produce_response *)fixture_ask(f, API_PRODUCE, 9, &request))->responses[0].partition_responses[0].error_code, 0);
     buf_unref(batch);
     const struct describe_producers_response_partitions *answer = describe_producers(f, "events", 0);
     ck_assert_int_eq(answer->error_code, 0);

@@ -57,7 +57,7 @@ START_TEST(p_pe_epochs_never_go_back)
     for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
         struct partition_state state;
         uint32_t count = 0;
-        partition_state_of(&topic->partitions[0], &state);
+        partition_state_of(&meta.image, topic, 0, &state);
         state.leader = WRONG[i].leader, state.leader_epoch = WRONG[i].leader_epoch, state.partition_epoch = WRONG[i].partition_epoch;
         records_add_partition_change(&meta.records, topic->id, 0, &state);
         struct buf **batches = records_take(&meta.records, &count);

@@ -1,0 +1,191 @@
+#include "controller/metadata/reassign_control.h"
+
+#include "common/assert.h"
+#include "controller/metadata/assignment.h"
+#include "controller/metadata/feature_control.h"
+#include "controller/metadata/partition_edit.h"
+
+/* ---- AlterPartitionReassignments ------------------------------------------------------------------------------------- */
+
+static struct refusal cancel(struct control *control, const struct image_topic *topic, int32_t partition)
+{
+    struct partition_edit edit;
+    if (!image_reassignment_get(control->image, topic->id, partition))
+        return REFUSE(control, NO_REASSIGNMENT_IN_PROGRESS, "No partition reassignment is in progress.");
+    partition_edit_begin(&edit, control->image, topic, partition);
+    if (!partition_edit_revert(&edit) && !edit.is_unclean_allowed)
+        return REFUSE(control, INVALID_REPLICA_ASSIGNMENT,
+                      "Unable to revert partition assignment for %s:%d because it would require an unclean leader election.", topic->name,
+                      partition);
+    partition_edit_commit(&edit, control->records);
+    return NOT_REFUSED;
+}
+
+static struct refusal check_factor(struct control *control, const struct image_topic *topic, int32_t partition, uint32_t wanted)
+{
+    uint32_t adding = image_adding(image_reassignment_get(control->image, topic->id, partition)).count;
+    uint32_t now = topic->partitions[partition].replica_count - adding;
+    if (now == wanted) return NOT_REFUSED;
+    return REFUSE(control, INVALID_REPLICATION_FACTOR, "The replication factor is changed from %u to %u", now, wanted);
+}
+
+static struct refusal change(struct control *control, const struct image_topic *topic, int32_t partition, struct node_ids target,
+                             bool may_change_factor)
+{
+    struct partition_edit edit;
+    struct refusal refusal = assignment_check_ids(control, target, 0);
+    if (!is_refused(refusal) && !may_change_factor) refusal = check_factor(control, topic, partition, target.count);
+    if (is_refused(refusal)) return refusal;
+    if (target.count + topic->partitions[partition].replica_count > REPLICAS_MAX)
+        return REFUSE(control, INVALID_REPLICA_ASSIGNMENT, "While it moves, partition %s:%d would have more than %d replicas.", topic->name,
+                      partition, REPLICAS_MAX);
+    partition_edit_begin(&edit, control->image, topic, partition);
+    if (!partition_edit_reassign(&edit, target))
+        return REFUSE(control, INVALID_REPLICA_ASSIGNMENT,
+                      "Only replicas that the reassignment under way adds to %s:%d are in sync: cancel it, or wait for its end.",
+                      topic->name, partition);
+    partition_edit_commit(&edit, control->records);
+    return NOT_REFUSED;
+}
+
+static struct refusal reassign_one(struct control *control, bool may_change_factor, struct slice name,
+                                   const struct alter_partition_reassignments_request_partitions *asked)
+{
+    const struct image_topic *topic = image_topic_by_name(control->image, name);
+    if (!topic) return REFUSE(control, UNKNOWN_TOPIC_OR_PARTITION, "Unable to find a topic named %.*s.", SLICE_ARG(name));
+    if (asked->partition_index < 0 || asked->partition_index >= topic->partition_count)
+        return REFUSE(control, UNKNOWN_TOPIC_OR_PARTITION, "Unable to find partition %.*s:%d.", SLICE_ARG(name), asked->partition_index);
+    struct node_ids target = {asked->replicas, asked->replicas_count > 0 ? (uint32_t)asked->replicas_count : 0};
+    return asked->replicas_count < 0 ? cancel(control, topic, asked->partition_index)
+                                     : change(control, topic, asked->partition_index, target, may_change_factor);
+}
+
+/* A second item for a partition would be decided on the state before the first. */
+static bool is_first(struct control *control, struct map *seen, struct slice topic, int32_t partition)
+{
+    struct slice key = arena_printf(control->arena, "%d:%.*s", partition, SLICE_ARG(topic));
+    if (map_get(seen, key)) return false;
+    map_put(seen, key, seen);
+    return true;
+}
+
+void reassign_partitions(struct control *control, const struct alter_partition_reassignments_request *request,
+                         struct alter_partition_reassignments_response *response)
+{
+    struct map seen;
+    struct refusal too_old = feature_check_level(control, 2, "Reassignments");
+    response->allow_replication_factor_change = request->allow_replication_factor_change;
+    response->error_code = (int16_t)too_old.error;
+    response->error_message = too_old.message;
+    if (is_refused(too_old)) return;
+    map_init(&seen, 0);
+    response->responses_count = request->topics_count;
+    response->responses = arena_calloc(control->arena, (size_t)request->topics_count, sizeof *response->responses);
+    for (int32_t t = 0; t < request->topics_count; t++) {
+        const struct alter_partition_reassignments_request_topics *topic = &request->topics[t];
+        struct alter_partition_reassignments_response_responses *out = &response->responses[t];
+        out->name = topic->name;
+        out->partitions_count = topic->partitions_count;
+        out->partitions = arena_calloc(control->arena, (size_t)topic->partitions_count, sizeof *out->partitions);
+        for (int32_t p = 0; p < topic->partitions_count; p++) {
+            struct refusal refusal =
+                is_first(control, &seen, topic->name, topic->partitions[p].partition_index)
+                    ? reassign_one(control, request->allow_replication_factor_change, topic->name, &topic->partitions[p])
+                    : REFUSE(control, INVALID_REQUEST, "A partition is named twice.");
+            out->partitions[p].partition_index = topic->partitions[p].partition_index;
+            out->partitions[p].error_code = (int16_t)refusal.error;
+            out->partitions[p].error_message = refusal.message;
+            records_cut(control->records);
+        }
+    }
+    map_deinit(&seen);
+}
+
+/* ---- ElectLeaders ---------------------------------------------------------------------------------------------------- */
+
+static struct refusal refuse_plainly(enum kafka_error error)
+{
+    return (struct refusal){error, slice_str(kafka_error_message((int16_t)error))};
+}
+
+static struct refusal elect_one(struct control *control, const struct image_topic *topic, int32_t partition, enum election_type type)
+{
+    const struct image_partition *now = &topic->partitions[partition];
+    bool has_leader = now->leader != NO_LEADER;
+    bool is_preferred = has_leader && now->leader == image_replicas(now).ids[0];
+    if (type == ELECTION_PREFERRED ? is_preferred : has_leader) return refuse_plainly(KAFKA_ELECTION_NOT_NEEDED);
+    struct partition_edit edit;
+    partition_edit_begin(&edit, control->image, topic, partition);
+    if (type == ELECTION_PREFERRED) edit.wants_preferred = true;
+    if (type == ELECTION_UNCLEAN) edit.is_unclean_allowed = true;
+    bool is_elected = partition_edit_commit(&edit, control->records);
+    records_cut(control->records);
+    if (is_elected) return NOT_REFUSED;
+    return refuse_plainly(type == ELECTION_PREFERRED ? KAFKA_PREFERRED_LEADER_NOT_AVAILABLE : KAFKA_ELIGIBLE_LEADERS_NOT_AVAILABLE);
+}
+
+static void say_partition(struct elect_leaders_response_partition_result *out, int32_t partition, struct refusal refusal)
+{
+    *out = (struct elect_leaders_response_partition_result){
+        .partition_id = partition, .error_code = (int16_t)refusal.error, .error_message = refusal.message};
+}
+
+/* What has the wanted leader already is not in the answer. */
+static void elect_everywhere(struct control *control, enum election_type type, struct elect_leaders_response *response)
+{
+    const struct image_topic *topic = NULL;
+    response->replica_election_results =
+        arena_calloc(control->arena, map_count(&control->image->topics), sizeof *response->replica_election_results);
+    for (uint32_t at = 0; (topic = image_next_topic(control->image, &at));) {
+        struct elect_leaders_response_replica_election_results *out =
+            &response->replica_election_results[response->replica_election_results_count];
+        *out = (struct elect_leaders_response_replica_election_results){.topic = slice_make(topic->name, topic->name_size)};
+        for (int32_t i = 0; i < topic->partition_count; i++) {
+            struct refusal refusal = elect_one(control, topic, i, type);
+            if (refusal.error == KAFKA_ELECTION_NOT_NEEDED) continue;
+            if (!out->partition_result)
+                out->partition_result = arena_calloc(control->arena, (size_t)topic->partition_count, sizeof *out->partition_result);
+            say_partition(&out->partition_result[out->partition_result_count++], i, refusal);
+        }
+        response->replica_election_results_count += out->partition_result_count > 0;
+    }
+}
+
+static struct refusal elect_named(struct control *control, struct map *seen, struct slice name, int32_t partition, enum election_type type)
+{
+    const struct image_topic *topic = image_topic_by_name(control->image, name);
+    if (!topic) return REFUSE(control, UNKNOWN_TOPIC_OR_PARTITION, "No such topic as %.*s", SLICE_ARG(name));
+    if (partition < 0 || partition >= topic->partition_count)
+        return REFUSE(control, UNKNOWN_TOPIC_OR_PARTITION, "No such partition as %.*s-%d", SLICE_ARG(name), partition);
+    if (!is_first(control, seen, name, partition)) return refuse_plainly(KAFKA_ELECTION_NOT_NEEDED);
+    return elect_one(control, topic, partition, type);
+}
+
+void elect_leaders(struct control *control, const struct elect_leaders_request *request, struct elect_leaders_response *response)
+{
+    enum election_type type = request->election_type == ELECTION_UNCLEAN ? ELECTION_UNCLEAN : ELECTION_PREFERRED;
+    if (request->election_type != (int8_t)type) {
+        response->error_code = KAFKA_INVALID_REQUEST;
+        return;
+    }
+    if (request->topic_partitions_count < 0) {
+        elect_everywhere(control, type, response);
+        return;
+    }
+    struct map seen;
+    map_init(&seen, 0);
+    response->replica_election_results_count = request->topic_partitions_count;
+    response->replica_election_results =
+        arena_calloc(control->arena, (size_t)request->topic_partitions_count, sizeof *response->replica_election_results);
+    for (int32_t t = 0; t < request->topic_partitions_count; t++) {
+        const struct elect_leaders_request_topic_partitions *asked = &request->topic_partitions[t];
+        struct elect_leaders_response_replica_election_results *out = &response->replica_election_results[t];
+        out->topic = asked->topic;
+        out->partition_result_count = asked->partitions_count;
+        out->partition_result = arena_calloc(control->arena, (size_t)asked->partitions_count, sizeof *out->partition_result);
+        for (int32_t i = 0; i < asked->partitions_count; i++)
+            say_partition(&out->partition_result[i], asked->partitions[i],
+                          elect_named(control, &seen, asked->topic, asked->partitions[i], type));
+    }
+    map_deinit(&seen);
+}
