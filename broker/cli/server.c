@@ -14,6 +14,7 @@
 #include "broker/node/broker_options.h"
 #include "broker/node/log_dir.h"
 #include "common/assert.h"
+#include "common/checked.h"
 #include "common/config.h"
 #include "common/io/io.h"
 #include "common/listeners.h"
@@ -325,7 +326,8 @@ static struct controller_node_config *controller_config(struct process *process,
                                      : 0,
         .settings = {.default_partitions = (int32_t)config_number(config, CONFIG_NUM_PARTITIONS),
                      .default_replication_factor = (int16_t)config_number(config, CONFIG_DEFAULT_REPLICATION_FACTOR),
-                     .is_topic_deletion_enabled = config_flag(config, CONFIG_DELETE_TOPIC_ENABLE)},
+                     .is_topic_deletion_enabled = config_flag(config, CONFIG_DELETE_TOPIC_ENABLE),
+                     .internal_replicas = (uint32_t)min_i64(config_number(config, CONFIG_OFFSETS_TOPIC_REPLICATION_FACTOR), REPLICAS_MAX)},
         .defaults = {.min_insync_replicas = (int32_t)config_number(config, CONFIG_MIN_INSYNC_REPLICAS),
                      .is_flushing = strcmp(config_text(config, CONFIG_LOG_FLUSH_POLICY), "fsync") == 0,
                      .is_unclean_allowed = config_flag(config, CONFIG_UNCLEAN_LEADER_ELECTION_ENABLE)},

@@ -10,6 +10,7 @@
 #define TOPIC_IDS_FROM     13
 #define REPLICA_STATE_FROM 15
 #define LEADER_FROM        12
+#define RACK_FROM          11
 #define ZSTD_FROM          10
 #define ENDPOINTS_FROM     16
 
@@ -41,7 +42,7 @@ static void fill_partition(struct fetch_call *f, const struct fetch_result *from
                                              .current_leader = {.leader_id = -1, .leader_epoch = -1},
                                              .snapshot_id = {.end_offset = -1, .epoch = -1},
                                              .aborted_transactions_count = -1,
-                                             .preferred_read_replica = -1,
+                                             .preferred_read_replica = f->call->api_version >= RACK_FROM ? from->preferred_replica : -1,
                                              .records = SLICE_LITERAL("")};
     if (from->is_diverging)
         to->diverging_epoch =
@@ -140,8 +141,11 @@ static void answer_unknown_topic(struct fetch_call *f, const struct fetch_reques
 {
     struct call *call = f->call;
     struct fetch_response_responses *to = &f->unknown[f->unknown_count++];
-    struct fetch_result refused = {
-        .error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION, .high_watermark = -1, .last_stable_offset = -1, .log_start_offset = -1};
+    struct fetch_result refused = {.error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
+                                   .high_watermark = -1,
+                                   .last_stable_offset = -1,
+                                   .log_start_offset = -1,
+                                   .preferred_replica = -1};
     to->topic = arena_copy(&call->arena, from->topic);
     to->partitions = arena_calloc(&call->arena, (size_t)from->partitions_count, sizeof *to->partitions);
     to->partitions_count = from->partitions_count;
@@ -214,6 +218,8 @@ enum request_progress handle_fetch(struct call *call, const void *message)
                                       .min_bytes = request->min_bytes,
                                       .max_bytes = request->max_bytes < bytes_max ? request->max_bytes : (int32_t)bytes_max,
                                       .is_read_committed = request->isolation_level == 1,
+                                      .may_read_followers = replica_id < 0 && call->api_version >= RACK_FROM,
+                                      .rack = arena_copy(&call->arena, request->rack_id),
                                       .refuses_zstd = call->api_version < ZSTD_FROM,
                                       .has_sessions = call->api_version >= TOPIC_IDS_FROM,
                                       .session_id = request->session_id,

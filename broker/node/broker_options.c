@@ -95,6 +95,8 @@ struct replica_manager_options broker_replica_options(const struct config *confi
     options.checkpoint_interval_ms = config_number(config, CONFIG_REPLICA_HIGH_WATERMARK_CHECKPOINT_INTERVAL_MS);
     options.retention_check_ms = config_number(config, CONFIG_LOG_RETENTION_CHECK_INTERVAL_MS);
     options.fetch_sessions_max = (uint32_t)config_number(config, CONFIG_MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS);
+    const char *selector = config_text(config, CONFIG_REPLICA_SELECTOR_CLASS);
+    options.is_rack_aware = selector && strcmp(selector, "org.apache.kafka.common.replica.RackAwareReplicaSelector") == 0;
     options.open_files_max = open_files_max;
     options.tail_bytes_max = TAIL_BYTES_MAX;
     return options;

@@ -39,12 +39,46 @@ static enum kafka_error check_access(const struct replica_fetch *request, const 
                                      const struct fetch_position *position)
 {
     const struct partition *p = &replica->partition;
-    enum kafka_error error = is_follower(request)
-                                 ? partition_check_follower(p, request->replica_id, request->replica_epoch, position->current_leader_epoch)
-                                 : partition_check_leader(p, position->current_leader_epoch);
+    enum kafka_error error = KAFKA_NONE;
+    if (is_follower(request))
+        error = partition_check_follower(p, request->replica_id, request->replica_epoch, position->current_leader_epoch);
+    else if (request->may_read_followers)
+        error = partition_check_reader(p, position->current_leader_epoch);
+    else
+        error = partition_check_leader(p, position->current_leader_epoch);
     if (error != KAFKA_NONE) return error;
     /* Whatever the epochs say (KAFKA-12996); an offset beyond our end may be a divergence. */
     return position->offset < p->log_start ? KAFKA_OFFSET_OUT_OF_RANGE : KAFKA_NONE;
+}
+
+/* ---- the nearest replica (KIP-392) ---- */
+
+static bool is_in_rack(const struct replica_manager *m, int32_t broker_id, struct slice rack)
+{
+    const struct image_broker *broker = image_broker_get(m->image, broker_id);
+    return broker && !broker->fenced && slice_equal_str(rack, broker->rack);
+}
+
+static bool may_serve(const struct partition *p, size_t i, int64_t offset)
+{
+    const struct partition_replica *replica = &p->replicas[i];
+    return isr_has(p->isr, i) && replica->end_offset >= offset && replica->log_start <= offset;
+}
+
+/* The one in the consumer's rack that holds most; -1 when that is the leader, or nobody. */
+static int32_t preferred_replica(const struct replica_fetch *request, const struct replica *replica, int64_t offset)
+{
+    const struct replica_manager *m = request->manager;
+    const struct partition *p = &replica->partition;
+    const struct partition_replica *best = NULL;
+    if (!m->options.is_rack_aware || request->rack.n == 0 || !request->may_read_followers || !partition_is_leader(p)) return -1;
+    if (is_in_rack(m, m->options.node_id, request->rack)) return -1;
+    for (size_t i = 0; i < p->replica_count; i++) {
+        const struct partition_replica *each = &p->replicas[i];
+        if (i == p->local || !may_serve(p, i, offset) || !is_in_rack(m, each->id, request->rack)) continue;
+        if (!best || each->end_offset > best->end_offset) best = each;
+    }
+    return best ? best->id : -1;
 }
 
 /* KIP-595's answer to a client whose last epoch ended earlier here, or never was. */
@@ -56,7 +90,7 @@ static bool find_divergence(const struct replica *replica, const struct fetch_po
     return result->is_diverging;
 }
 
-/* Everything but the records: errors, divergence, offsets. The replica, if records may follow. */
+/* Everything but the records: errors, divergence, a nearer replica, offsets. The replica, if records may follow. */
 static struct replica *begin_result(struct replica_fetch *request, const struct fetch_entry *entry, struct fetch_result *result)
 {
     struct replica_manager *m = request->manager;
@@ -68,6 +102,7 @@ static struct replica *begin_result(struct replica_fetch *request, const struct 
         .high_watermark = -1,
         .last_stable_offset = -1,
         .log_start_offset = -1,
+        .preferred_replica = -1,
     };
     enum kafka_error error =
         replica ? check_access(request, replica, position) : replica_absent_error(m, position->target.topic_id, position->target.partition);
@@ -82,7 +117,8 @@ static struct replica *begin_result(struct replica_fetch *request, const struct 
     result->high_watermark = replica->partition.high_watermark;
     result->last_stable_offset = replica_visible_end(replica, true);
     result->log_start_offset = replica->partition.log_start;
-    return is_diverging ? NULL : replica;
+    if (!is_diverging && !is_follower(request)) result->preferred_replica = preferred_replica(request, replica, position->offset);
+    return is_diverging || result->preferred_replica >= 0 ? NULL : replica;
 }
 
 static struct plog_read read_of(const struct replica_fetch *request, const struct replica *replica, const struct fetch_position *position)
@@ -231,7 +267,8 @@ static void refuse_records(struct fetch_result *result, enum kafka_error error)
                                     .last_stable_offset = -1,
                                     .log_start_offset = -1,
                                     .leader_id = -1,
-                                    .leader_epoch = -1};
+                                    .leader_epoch = -1,
+                                    .preferred_replica = -1};
 }
 
 static enum finding fail_read(struct replica *replica, struct fetch_result *result, enum err err)

@@ -40,6 +40,7 @@ struct replica_manager_options {
     int64_t socket_timeout_ms;      /* replica.socket.timeout.ms */
     int64_t checkpoint_interval_ms; /* replica.high.watermark.checkpoint.interval.ms */
     int64_t retention_check_ms;     /* log.retention.check.interval.ms */
+    bool is_rack_aware;             /* replica.selector.class=RackAwareReplicaSelector */
     uint32_t fetch_sessions_max;    /* max.incremental.fetch.session.cache.slots */
     uint32_t open_files_max;
     size_t tail_bytes_max;
@@ -127,6 +128,7 @@ struct fetch_result {
     int32_t diverging_epoch;
     int64_t diverging_end_offset;
     int32_t leader_id, leader_epoch; /* hint with errors 6 and 74; -1: none */
+    int32_t preferred_replica;       /* whom the consumer shall ask instead (KIP-392), without records; -1 */
     struct env_piece *pieces;        /* whole batches, `bytes` in all */
     size_t piece_count;
     int64_t bytes;
@@ -138,9 +140,11 @@ struct replica_fetch {
     int64_t max_wait_ms;
     int32_t min_bytes, max_bytes;
     bool is_read_committed;
-    bool is_in_memory; /* the connection cannot send file ranges (TLS) */
-    bool refuses_zstd; /* Fetch before version 10 knows no zstd: such batches are looked for, which takes buffers */
-    bool has_sessions; /* the request names topics by id (Fetch 13 and later): sessions are offered */
+    bool may_read_followers; /* a consumer that knows KIP-392 */
+    struct slice rack;       /* of the consumer; lives as long as the request; "": not said */
+    bool is_in_memory;       /* the connection cannot send file ranges (TLS) */
+    bool refuses_zstd;       /* Fetch before version 10 knows no zstd: such batches are looked for, which takes buffers */
+    bool has_sessions;       /* the request names topics by id (Fetch 13 and later): sessions are offered */
     int32_t session_id, session_epoch;
     const struct fetch_position *partitions;
     size_t partition_count;

@@ -106,6 +106,12 @@ enum kafka_error partition_check_leader(const struct partition *p, int32_t leade
     return p->role == PARTITION_LEADER ? KAFKA_NONE : KAFKA_NOT_LEADER_OR_FOLLOWER;
 }
 
+enum kafka_error partition_check_reader(const struct partition *p, int32_t leader_epoch)
+{
+    enum kafka_error error = partition_check_leader(p, leader_epoch);
+    return error == KAFKA_NOT_LEADER_OR_FOLLOWER && p->role == PARTITION_FOLLOWER ? KAFKA_NONE : error;
+}
+
 enum kafka_error partition_check_produce(const struct partition *p, int16_t acks)
 {
     enum kafka_error error = partition_check_leader(p, -1);

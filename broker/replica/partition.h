@@ -124,7 +124,7 @@ struct partition_event {
             int64_t broker_epoch;
             int64_t offset;
             int64_t log_start; /* durably so; -1: not said */
-            bool is_matching; /* the leader's log holds the follower's last epoch up to `offset` (Q-MATCH) */
+            bool is_matching;  /* the leader's log holds the follower's last epoch up to `offset` (Q-MATCH) */
         } fetched_by;
         struct {
             int64_t leader_high_watermark;
@@ -132,7 +132,7 @@ struct partition_event {
         struct produce_waiter *waiting; /* required_offset and leader_epoch set */
         struct {
             struct isr_proposal proposal; /* the one that is answered */
-            enum kafka_error error; /* NONE: committed; metadata will bring it, and only that counts */
+            enum kafka_error error;       /* NONE: committed; metadata will bring it, and only that counts */
         } isr_answered;
     };
 };
@@ -164,6 +164,8 @@ void partition_invariants(const struct partition *partition);
 static inline bool partition_is_leader(const struct partition *p) { return p->role == PARTITION_LEADER; }
 /* NONE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR. -1: the peer does not say. */
 enum kafka_error partition_check_leader(const struct partition *p, int32_t leader_epoch);
+/* The same, but a follower will do (KIP-392). */
+enum kafka_error partition_check_reader(const struct partition *p, int32_t leader_epoch);
 /* The same and NOT_ENOUGH_REPLICAS: may a batch with these acks be appended? */
 enum kafka_error partition_check_produce(const struct partition *p, int16_t acks);
 /* May this follower fetch? Also UNKNOWN_TOPIC_OR_PARTITION for one that is not (yet) a replica, and NOT_LEADER_OR_FOLLOWER for

@@ -16,6 +16,7 @@ struct control_settings {
     int32_t default_partitions;         /* num.partitions */
     int16_t default_replication_factor; /* default.replication.factor */
     bool is_topic_deletion_enabled;     /* delete.topic.enable */
+    uint32_t internal_replicas;         /* offsets.topic.replication.factor: what internal topics grow to as brokers join */
 };
 
 struct control {

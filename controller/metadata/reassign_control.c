@@ -101,6 +101,98 @@ void reassign_partitions(struct control *control, const struct alter_partition_r
     map_deinit(&seen);
 }
 
+/* ---- internal topics ------------------------------------------------------------------------------------------------- */
+
+/* An active broker, and how many replicas of the topic it has or is to get. */
+struct host {
+    const struct image_broker *broker;
+    uint32_t load;
+};
+struct hosts {
+    struct host *items;
+    uint32_t count;
+};
+
+static struct hosts active_hosts(struct control *control, const struct image_topic *topic)
+{
+    struct hosts hosts = {.items = arena_calloc(control->arena, map_count(&control->image->brokers), sizeof *hosts.items)};
+    const struct image_broker *broker = NULL;
+    for (uint32_t at = 0; (broker = image_next_broker(control->image, &at));) {
+        if (!image_broker_is_active(broker)) continue;
+        struct host *host = &hosts.items[hosts.count++];
+        host->broker = broker;
+        for (int32_t i = 0; i < topic->partition_count; i++)
+            host->load += node_ids_contain(image_replicas(&topic->partitions[i]), broker->id);
+    }
+    return hosts;
+}
+
+static bool is_rack_used(const struct image *image, struct node_ids replicas, const char *rack)
+{
+    for (uint32_t i = 0; i < replicas.count; i++) {
+        const struct image_broker *broker = image_broker_get(image, replicas.ids[i]);
+        if (broker && strcmp(broker->rack, rack) == 0) return true;
+    }
+    return false;
+}
+
+/* A rack that has no replica yet comes first, then the broker with the fewest. NULL: all have one. */
+static struct host *next_host(const struct image *image, const struct hosts *hosts, struct node_ids replicas)
+{
+    struct host *best = NULL;
+    bool is_best_in_new_rack = false;
+    for (uint32_t i = 0; i < hosts->count; i++) {
+        struct host *host = &hosts->items[i];
+        if (node_ids_contain(replicas, host->broker->id)) continue;
+        bool is_in_new_rack = !is_rack_used(image, replicas, host->broker->rack);
+        bool is_better =
+            !best || (is_in_new_rack && !is_best_in_new_rack) || (is_in_new_rack == is_best_in_new_rack && host->load < best->load);
+        if (!is_better) continue;
+        best = host;
+        is_best_in_new_rack = is_in_new_rack;
+    }
+    return best;
+}
+
+static bool grow_partition(struct control *control, const struct image_topic *topic, int32_t partition, struct hosts *hosts,
+                           uint32_t factor)
+{
+    const struct image_partition *now = &topic->partitions[partition];
+    int32_t target[REPLICAS_MAX];
+    uint32_t count = now->replica_count;
+    struct host *host = NULL;
+    /* Without a leader nobody could catch up. */
+    if (count >= factor || now->leader == NO_LEADER || image_reassignment_get(control->image, topic->id, partition)) return false;
+    memcpy(target, image_replicas(now).ids, count * sizeof *target);
+    while (count < factor && (host = next_host(control->image, hosts, (struct node_ids){target, count}))) {
+        target[count++] = host->broker->id;
+        host->load++;
+    }
+    if (count == now->replica_count) return false;
+    struct partition_edit edit;
+    partition_edit_begin(&edit, control->image, topic, partition);
+    bool is_possible = partition_edit_reassign(&edit, (struct node_ids){target, count});
+    ASSERT(is_possible); /* nobody leaves */
+    partition_edit_commit(&edit, control->records);
+    records_cut(control->records);
+    return true;
+}
+
+uint32_t reassign_grow_internal_topics(struct control *control, uint32_t factor, uint32_t count_max)
+{
+    static const char *const NAMES[] = {"__consumer_offsets", "__transaction_state", "__share_group_state"};
+    uint32_t done = 0;
+    ASSERT(factor <= REPLICAS_MAX);
+    if (image_feature_level(control->image, "skiff.version") < 2) return 0;
+    for (size_t n = 0; n < sizeof NAMES / sizeof *NAMES; n++) {
+        const struct image_topic *topic = image_topic_by_name(control->image, slice_str(NAMES[n]));
+        if (!topic) continue;
+        struct hosts hosts = active_hosts(control, topic);
+        for (int32_t i = 0; i < topic->partition_count && done < count_max; i++) done += grow_partition(control, topic, i, &hosts, factor);
+    }
+    return done;
+}
+
 /* ---- ElectLeaders ---------------------------------------------------------------------------------------------------- */
 
 static struct refusal refuse_plainly(enum kafka_error error)

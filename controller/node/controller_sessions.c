@@ -1,6 +1,8 @@
-/* Who of the brokers lives: dials for evidence, fences, and gives preferred replicas their leaderships back. */
+/* Who of the brokers lives: dials for evidence, fences, gives preferred replicas their leaderships back, and internal topics their
+ * replicas. */
 #include "common/checked.h"
 #include "common/mem.h"
+#include "controller/metadata/reassign_control.h"
 #include "controller/metadata/replication_control.h"
 #include "controller/node/controller_internal.h"
 
@@ -156,7 +158,9 @@ static void decide_balance(struct operation *operation)
 {
     struct controller_node *node = operation->controller;
     struct control control = operation_control(operation);
-    replication_balance(&control, node->config.rebalance_interval_ms > 0, BALANCE_BATCH);
+    uint32_t moved = replication_balance(&control, node->config.rebalance_interval_ms > 0, BALANCE_BATCH);
+    /* Not in one batch: a partition changes once in it. */
+    if (moved == 0) reassign_grow_internal_topics(&control, control.settings->internal_replicas, BALANCE_BATCH);
 }
 
 /* More may be left, and the records themselves are changes: sessions_balance_soon() has been called for them. */

@@ -1,5 +1,5 @@
 # Apache Kafka's own programs against ours; they need Java and Maven, and are skipped without.
-COMPAT := tests/compat/java_tools.sh tests/compat/java_groups.sh
+COMPAT := tests/compat/java_tools.sh tests/compat/java_groups.sh tests/compat/java_admin.sh
 COMPAT_RUN += $(COMPAT)
 # Minutes: Apache Kafka itself runs beside Skiff.
 COMPAT_LONG := tests/compat/wire_diff.sh

@@ -20,6 +20,13 @@ class_of() {
     kafka-verifiable-consumer) echo org.apache.kafka.tools.VerifiableConsumer ;;
     kafka-verifiable-producer) echo org.apache.kafka.tools.VerifiableProducer ;;
     kafka-get-offsets) echo org.apache.kafka.tools.GetOffsetShell ;;
+    kafka-log-dirs) echo org.apache.kafka.tools.LogDirsCommand ;;
+    kafka-delete-records) echo org.apache.kafka.tools.DeleteRecordsCommand ;;
+    kafka-leader-election) echo org.apache.kafka.tools.LeaderElectionCommand ;;
+    kafka-reassign-partitions) echo org.apache.kafka.tools.reassign.ReassignPartitionsCommand ;;
+    kafka-features) echo org.apache.kafka.tools.FeatureCommand ;;
+    kafka-acls) echo org.apache.kafka.tools.AclCommand ;;
+    kafka-transactions) echo org.apache.kafka.tools.TransactionsCommand ;;
     *.*) echo "$1" ;;
     *) echo "kafka-tool.sh: no tool is called $1" >&2; exit 2 ;;
   esac

@@ -44,21 +44,22 @@ static void expect(struct node_ids is, struct node_ids should)
     for (uint32_t i = 0; i < is.count; i++) ck_assert_int_eq(is.ids[i], should.ids[i]);
 }
 
-/* "t": one partition on those brokers. */
-static const struct image_partition *partition_on(struct node_ids replicas)
+static const struct image_partition *topic_on(const char *name, struct node_ids replicas)
 {
     int32_t ids[8];
     memcpy(ids, replicas.ids, replicas.count * sizeof *ids);
     struct create_topics_request_assignments assignment = {.broker_ids = ids, .broker_ids_count = (int32_t)replicas.count};
     struct create_topics_request_topics topic = {
-        .name = SLICE_LITERAL("t"), .num_partitions = -1, .replication_factor = -1, .assignments = &assignment, .assignments_count = 1};
+        .name = slice_str(name), .num_partitions = -1, .replication_factor = -1, .assignments = &assignment, .assignments_count = 1};
     struct create_topics_request request = {.topics = &topic, .topics_count = 1};
     struct create_topics_response response = {0};
     topic_create(&meta.control, &request, &response);
     ck_assert_int_eq(response.topics[0].error_code, 0);
     meta_commit(&meta);
-    return meta_partition(&meta, "t", 0);
+    return meta_partition(&meta, name, 0);
 }
+/* "t": one partition on those brokers. */
+static const struct image_partition *partition_on(struct node_ids replicas) { return topic_on("t", replicas); }
 
 /* No ids: cancel. */
 static enum kafka_error reassign_with(struct node_ids target, bool may_change_factor)
@@ -180,6 +181,27 @@ START_TEST(wrong_reassignments_are_refused)
     ck_assert_int_eq(reassign_with(IDS(0, 1, 2), false), KAFKA_INVALID_REPLICATION_FACTOR);
     ck_assert_int_eq(reassign_with(IDS(1, 2), false), KAFKA_NONE);
     ck_assert_int_eq(reassign_with(IDS(3, 4), false), KAFKA_NONE);
+}
+END_TEST
+
+START_TEST(internal_topics_get_more_replicas_as_brokers_join)
+{
+    const struct image_partition *t = partition_on(IDS(0)), *p = topic_on("__consumer_offsets", IDS(1));
+    meta_fence(&meta, 4);
+    ck_assert_uint_eq(reassign_grow_internal_topics(&meta.control, 1, 10), 0);
+    ck_assert_uint_eq(reassign_grow_internal_topics(&meta.control, 3, 10), 1);
+    meta_commit(&meta);
+    ck_assert_uint_eq(p->replica_count, 3);
+    ck_assert_uint_eq(p->isr_count, 1);
+    ck_assert_int_eq(image_replicas(p).ids[0], 1);
+    ck_assert(!node_ids_contain(image_replicas(p), 4));
+    ck_assert_uint_eq(reassign_grow_internal_topics(&meta.control, 3, 10), 0); /* one at a time */
+    struct alter alter = {.broker_id = 1, .leader_epoch = -1, .partition_epoch = -1, .isr_count = 3};
+    memcpy(alter.isr, image_replicas(p).ids, 3 * sizeof *alter.isr);
+    ck_assert_int_eq(meta_alter(&meta, "__consumer_offsets", 0, &alter), KAFKA_NONE);
+    ck_assert_uint_eq(map_count(&meta.image.reassignments), 0);
+    ck_assert_uint_eq(reassign_grow_internal_topics(&meta.control, 3, 10), 0);
+    ck_assert_uint_eq(t->replica_count, 1);
 }
 END_TEST
 
@@ -351,6 +373,7 @@ int main(void)
     tcase_add_test(tcase, a_cancellation_never_leaves_only_those_who_lack_records);
     tcase_add_test(tcase, a_second_reassignment_replaces_the_first);
     tcase_add_test(tcase, wrong_reassignments_are_refused);
+    tcase_add_test(tcase, internal_topics_get_more_replicas_as_brokers_join);
     tcase_add_test(tcase, leaders_are_elected_when_asked_for);
     tcase_add_test(tcase, b_epoch_a_broker_is_unregistered_and_epochs_go_on);
     tcase_add_test(tcase, feature_levels_are_changed_within_what_all_support);

@@ -1,0 +1,257 @@
+/* What operators ask of whole nodes: replicas move with their records, and the answers of a cluster without security; and consumers that
+ * read from the replica in their rack. */
+#include "tests/unit/node_fixture.h"
+
+#include "broker/node/replica_manager.h"
+#include "proto/errors.h"
+
+static const struct image_topic *topic_of(const struct fixture *f, const char *name)
+{
+    return image_topic_by_name(broker_node_image(f->broker), slice_str(name));
+}
+
+static void create_on(struct fixture *f, const char *name, int32_t *brokers, int32_t count)
+{
+    struct create_topics_request_assignments assignment = {.broker_ids = brokers, .broker_ids_count = count};
+    struct create_topics_request_topics topic = {
+        .name = slice_str(name), .num_partitions = -1, .replication_factor = -1, .assignments = &assignment, .assignments_count = 1};
+    struct create_topics_request request = {.topics = &topic, .topics_count = 1, .timeout_ms = 10000};
+    const struct create_topics_response *response = fixture_ask(f, API_CREATE_TOPICS, 7, &request);
+    ck_assert_int_eq(response->topics[0].error_code, 0);
+    sim_run_for(f->sim, SIM_SECOND);
+    fixture_connect_to(f, brokers[0]);
+}
+
+static void produce(struct fixture *f, const char *topic, int records)
+{
+    for (int i = 0; i < records; i++) {
+        struct buf *batch = fixture_batch("value");
+        struct produce_request_partition_data data = {.records = buf_slice(batch)};
+        struct produce_request_topic_data topic_data = {.name = slice_str(topic), .partition_data = &data, .partition_data_count = 1};
+        struct produce_request request = {.acks = -1, .timeout_ms = 10000, .topic_data = &topic_data, .topic_data_count = 1};
+        const struct produce_response *response = fixture_ask(f, API_PRODUCE, 9, &request);
+        ck_assert_int_eq(response->responses[0].partition_responses[0].error_code, 0);
+        buf_unref(batch);
+    }
+}
+
+static const struct fetch_response_partitions *fetch(struct fixture *f, int16_t version, const char *topic, int64_t offset,
+                                                     const char *rack)
+{
+    struct fetch_request_partitions partition = {.current_leader_epoch = -1,
+                                                 .fetch_offset = offset,
+                                                 .last_fetched_epoch = -1,
+                                                 .log_start_offset = -1,
+                                                 .partition_max_bytes = 1 << 20,
+                                                 .high_watermark = INT64_MAX};
+    struct fetch_request_topics topics = {
+        .topic = slice_str(topic), .topic_id = topic_of(f, topic)->id, .partitions = &partition, .partitions_count = 1};
+    struct fetch_request request = {.replica_id = -1,
+                                    .replica_state = {.replica_id = -1, .replica_epoch = -1},
+                                    .min_bytes = 1,
+                                    .max_bytes = 1 << 20,
+                                    .session_epoch = -1,
+                                    .topics = &topics,
+                                    .topics_count = 1,
+                                    .rack_id = slice_str(rack)};
+    const struct fetch_response *response = fixture_ask(f, API_FETCH, version, &request);
+    ck_assert_int_eq(response->responses_count, 1);
+    return &response->responses[0].partitions[0];
+}
+
+/* ---- reassignment -------------------------------------------------------------------------------------------------- */
+
+static int16_t reassign(struct fixture *f, const char *name, int32_t *brokers, int32_t count)
+{
+    struct alter_partition_reassignments_request_partitions partition = {.replicas = brokers, .replicas_count = count};
+    struct alter_partition_reassignments_request_topics topic = {.name = slice_str(name), .partitions = &partition, .partitions_count = 1};
+    struct alter_partition_reassignments_request request = {
+        .timeout_ms = 10000, .allow_replication_factor_change = true, .topics = &topic, .topics_count = 1};
+    const struct alter_partition_reassignments_response *response = fixture_ask(f, API_ALTER_PARTITION_REASSIGNMENTS, 1, &request);
+    ck_assert_int_eq(response->error_code, 0);
+    return response->responses[0].partitions[0].error_code;
+}
+
+static int32_t listed(struct fixture *f)
+{
+    struct list_partition_reassignments_request request = {.timeout_ms = 1000, .topics_count = -1};
+    const struct list_partition_reassignments_response *response = fixture_ask(f, API_LIST_PARTITION_REASSIGNMENTS, 0, &request);
+    ck_assert_int_eq(response->error_code, 0);
+    return response->topics_count ? response->topics[0].partitions[0].adding_replicas_count : 0;
+}
+
+static bool has_moved(void *context)
+{
+    const struct fixture *f = context;
+    return map_count(&broker_node_image(f->broker)->reassignments) == 0 && topic_of(f, "events")->partitions[0].leader == 2;
+}
+
+START_TEST(replicas_move_with_their_records)
+{
+    struct fixture *f = fixture_create_nodes("", 3);
+    create_on(f, "events", (int32_t[]){0}, 1);
+    produce(f, "events", 5);
+    sim_node_pause(f->nodes[1].node);
+    ck_assert_int_eq(reassign(f, "events", (int32_t[]){2, 1}, 2), 0);
+    ck_assert_int_eq(listed(f), 2);
+    sim_run_for(f->sim, SIM_SECOND);
+    ck_assert_int_eq(listed(f), 2);
+    sim_node_resume(f->nodes[1].node);
+    ck_assert(sim_wait(f->sim, has_moved, f, 60 * SIM_SECOND));
+    fixture_connect_to(f, 2);
+    ck_assert_int_eq(listed(f), 0);
+    const struct fetch_response_partitions *answer = fetch(f, 12, "events", 4, "");
+    ck_assert_int_eq(answer->error_code, 0);
+    ck_assert_int_eq(answer->high_watermark, 5);
+    struct replica_info info;
+    ck_assert(!replica_manager_info(broker_node_replicas(f->nodes[0].broker), topic_of(f, "events")->id, 0, &info));
+    produce(f, "events", 1);
+    ck_assert_int_eq(reassign(f, "events", NULL, -1), KAFKA_NO_REASSIGNMENT_IN_PROGRESS);
+    fixture_end(f);
+}
+END_TEST
+
+/* ---- racks (KIP-392) ------------------------------------------------------------------------------------------------- */
+
+START_TEST(consumers_are_sent_to_the_replica_in_their_rack)
+{
+    /* The fixture's nodes share their settings, so all stand in one rack: the leader's. */
+    struct fixture *f =
+        fixture_create_nodes("replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector\nbroker.rack=here\n", 2);
+    create_on(f, "events", (int32_t[]){0, 1}, 2);
+    produce(f, "events", 3);
+    sim_run_for(f->sim, SIM_SECOND);
+    for (int16_t version = 10; version <= 18; version++) {
+        const struct fetch_response_partitions *answer = fetch(f, version, "events", 0, "here");
+        ck_assert_int_eq(answer->error_code, 0);
+        ck_assert_int_gt((int)answer->records.n, 0);
+        if (version >= 11) ck_assert_int_eq(answer->preferred_read_replica, -1);
+    }
+    fixture_connect_to(f, 1);
+    for (int16_t version = 10; version <= 18; version++) {
+        const struct fetch_response_partitions *answer = fetch(f, version, "events", 0, "here");
+        ck_assert_int_eq(answer->error_code, version < 11 ? KAFKA_NOT_LEADER_OR_FOLLOWER : KAFKA_NONE);
+        if (version < 11) continue;
+        ck_assert_int_gt((int)answer->records.n, 0);
+        ck_assert_int_eq(answer->high_watermark, 3);
+        ck_assert_int_eq(fetch(f, version, "events", 9, "here")->error_code, KAFKA_OFFSET_OUT_OF_RANGE);
+    }
+    fixture_end(f);
+}
+END_TEST
+
+/* ---- what a cluster without security answers --------------------------------------------------------------------- */
+
+START_TEST(unsecured_answers_at_every_version)
+{
+    struct fixture *f = fixture_create("");
+    for (int16_t version = 1; version <= 3; version++) {
+        struct describe_acls_request request = {
+            .resource_type_filter = 1, .pattern_type_filter = version == 1 ? 3 : 1, .operation = 1, .permission_type = 1};
+        ck_assert_int_eq(((const struct describe_acls_response *)fixture_ask(f, API_DESCRIBE_ACLS, version, &request))->error_code,
+                         KAFKA_SECURITY_DISABLED);
+    }
+    struct describe_user_scram_credentials_request_users user = {.name = SLICE_LITERAL("alice")};
+    struct describe_user_scram_credentials_request all = {.users_count = -1}, one = {.users = &user, .users_count = 1};
+    const struct describe_user_scram_credentials_response *response = fixture_ask(f, API_DESCRIBE_USER_SCRAM_CREDENTIALS, 0, &all);
+    ck_assert_int_eq(response->error_code, 0);
+    ck_assert_int_eq(response->results_count, 0);
+    response = fixture_ask(f, API_DESCRIBE_USER_SCRAM_CREDENTIALS, 0, &one);
+    ck_assert_int_eq(response->results[0].error_code, KAFKA_RESOURCE_NOT_FOUND);
+    fixture_end(f);
+}
+END_TEST
+
+START_TEST(config_resources_are_listed)
+{
+    struct fixture *f = fixture_create("");
+    ck_assert_int_eq(fixture_create_topic(f, "events", 1), 0);
+    struct list_config_resources_request request = {0};
+    const struct list_config_resources_response *response = fixture_ask(f, API_LIST_CONFIG_RESOURCES, 0, &request);
+    ck_assert_int_eq(response->config_resources_count, 0);
+    response = fixture_ask(f, API_LIST_CONFIG_RESOURCES, 1, &request);
+    ck_assert_int_eq(response->config_resources_count, 3); /* the topic, the broker, its logger */
+    request = (struct list_config_resources_request){.resource_types = (int8_t[]){2}, .resource_types_count = 1};
+    response = fixture_ask(f, API_LIST_CONFIG_RESOURCES, 1, &request);
+    ck_assert_int_eq(response->config_resources_count, 1);
+    ck_assert(slice_equal_str(response->config_resources[0].resource_name, "events"));
+    request = (struct list_config_resources_request){.resource_types = (int8_t[]){99}, .resource_types_count = 1};
+    response = fixture_ask(f, API_LIST_CONFIG_RESOURCES, 1, &request);
+    ck_assert_int_eq(response->error_code, KAFKA_UNSUPPORTED_VERSION);
+    fixture_end(f);
+}
+END_TEST
+
+START_TEST(quotas_features_elections_and_removals_at_every_version)
+{
+    struct fixture *f = fixture_create("");
+    ck_assert_int_eq(fixture_create_topic(f, "events", 1), 0);
+    for (int16_t version = 0; version <= 1; version++) {
+        struct alter_client_quotas_request_entity entity = {SLICE_LITERAL("client-id"), SLICE_LITERAL("clerk")};
+        struct alter_client_quotas_request_ops op = {.key = SLICE_LITERAL("producer_byte_rate"), .value = 100 + version};
+        struct alter_client_quotas_request_entries entry = {.entity = &entity, .entity_count = 1, .ops = &op, .ops_count = 1};
+        struct alter_client_quotas_request alter = {.entries = &entry, .entries_count = 1};
+        const struct alter_client_quotas_response *altered = fixture_ask(f, API_ALTER_CLIENT_QUOTAS, version, &alter);
+        ck_assert_int_eq(altered->entries[0].error_code, 0);
+        struct describe_client_quotas_request describe = {0};
+        const struct describe_client_quotas_response *described = fixture_ask(f, API_DESCRIBE_CLIENT_QUOTAS, version, &describe);
+        ck_assert_int_eq(described->entries_count, 1);
+        ck_assert_double_eq(described->entries[0].values[0].value, 100 + version);
+    }
+    for (int16_t version = 0; version <= 2; version++) {
+        int32_t partition = 0;
+        struct elect_leaders_request_topic_partitions topic = {
+            .topic = SLICE_LITERAL("events"), .partitions = &partition, .partitions_count = 1};
+        struct elect_leaders_request elect = {.topic_partitions = &topic, .topic_partitions_count = 1, .timeout_ms = 1000};
+        const struct elect_leaders_response *elected = fixture_ask(f, API_ELECT_LEADERS, version, &elect);
+        ck_assert_int_eq(elected->replica_election_results[0].partition_result[0].error_code, KAFKA_ELECTION_NOT_NEEDED);
+        struct update_features_request_feature_updates update = {
+            .feature = SLICE_LITERAL("eligible.leader.replicas.version"), .max_version_level = 1, .upgrade_type = 1};
+        struct update_features_request features = {.timeout_ms = 1000, .feature_updates = &update, .feature_updates_count = 1};
+        ck_assert_int_eq(((const struct update_features_response *)fixture_ask(f, API_UPDATE_FEATURES, version, &features))->error_code, 0);
+    }
+    struct unregister_broker_request unregister = {.broker_id = 9};
+    const struct unregister_broker_response *unregistered = fixture_ask(f, API_UNREGISTER_BROKER, 0, &unregister);
+    ck_assert_int_eq(unregistered->error_code, KAFKA_BROKER_ID_NOT_REGISTERED);
+    fixture_end(f);
+}
+END_TEST
+
+static bool is_registered_anew(void *context)
+{
+    const struct fixture *f = context;
+    const struct image_broker *broker = image_broker_get(broker_node_image(f->broker), 2);
+    return broker && !broker->fenced && topic_of(f, "events")->partitions[0].isr_count == 3;
+}
+
+/* It finds out by its next heartbeat. */
+START_TEST(a_broker_that_runs_registers_anew)
+{
+    struct fixture *f = fixture_create_nodes("", 3);
+    create_on(f, "events", (int32_t[]){0, 1, 2}, 3);
+    struct unregister_broker_request unregister = {.broker_id = 2};
+    const struct unregister_broker_response *response = fixture_ask(f, API_UNREGISTER_BROKER, 0, &unregister);
+    ck_assert_int_eq(response->error_code, 0);
+    ck_assert(sim_wait(f->sim, is_registered_anew, f, 30 * SIM_SECOND));
+    fixture_end(f);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("cluster_admin");
+    TCase *tcase = tcase_create("core");
+    tcase_set_timeout(tcase, 60);
+    suite_add_tcase(suite, tcase);
+    tcase_add_test(tcase, replicas_move_with_their_records);
+    tcase_add_test(tcase, consumers_are_sent_to_the_replica_in_their_rack);
+    tcase_add_test(tcase, unsecured_answers_at_every_version);
+    tcase_add_test(tcase, config_resources_are_listed);
+    tcase_add_test(tcase, quotas_features_elections_and_removals_at_every_version);
+    tcase_add_test(tcase, a_broker_that_runs_registers_anew);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
