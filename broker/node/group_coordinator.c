@@ -589,7 +589,8 @@ void group_coordinator_send(struct group_coordinator *c, struct group_call *call
     enum kafka_error error;
     struct led_partition *led = find_led(c, call->request.group_id, &error);
     if (!led) {
-        group_request_fail(&call->request, soften(call->request.type, error));
+        error = soften(call->request.type, error);
+        if (error) group_request_fail(&call->request, error); /* an answer is a good one until it is failed */
         call->done(call, now_us);
         return;
     }

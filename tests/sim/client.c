@@ -180,7 +180,10 @@ static void on_setup_timer(struct env_timer *timer, int64_t now_us)
         client_send(&client->producer_id_call, -1, API_INIT_PRODUCER_ID, 4, &request, REQUEST_TIMEOUT_US);
         return;
     }
-    if (!client->is_set_up) client_refresh(client);
+    if (!client->is_set_up) {
+        client_refresh(client);
+        if (client->workload->groups) member_begin(&client->member);
+    }
     client->is_set_up = true;
     if (client->index == 0) again_soon(client, now_us);
 }
@@ -211,6 +214,7 @@ static void client_start(void *user, struct sim_node *node)
         producer_init(&client->producers[p], client, p);
         consumer_init(&client->consumers[p], client, p);
     }
+    member_init(&client->member, client);
     workload->clients[index] = client;
     again_soon(client, env_now_us(client->env));
 }

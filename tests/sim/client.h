@@ -5,6 +5,7 @@
 #include "common/assert.h"
 #include "common/mem.h"
 #include "proto/codec.h"
+#include "tests/sim/member.h"
 #include "tests/sim/workload.h"
 
 struct client_broker {
@@ -54,6 +55,23 @@ struct consumer {
     int64_t count, capacity;
 };
 
+enum member_step { MEMBER_JOINING, MEMBER_SYNCING, MEMBER_READING, MEMBER_STABLE };
+struct member {
+    struct client *client;
+    struct client_call call;
+    struct env_timer timer;
+    enum member_step step;
+    int32_t coordinator, generation; /* -1 */
+    char id[MEMBER_ID_MAX];
+    char others[WORKLOAD_CLIENTS_MAX][MEMBER_ID_MAX]; /* for a leader: who shares the partitions */
+    uint32_t other_count;
+    uint32_t owned; /* a set of partitions */
+    uint32_t commit_partition;
+    int64_t commit_offset;
+    int64_t asked_us;      /* when the question left ... */
+    int32_t stored_before; /* ... and the newest generation that was stored then */
+};
+
 struct client {
     struct workload *workload;
     struct env *env;
@@ -70,6 +88,7 @@ struct client {
     int16_t producer_epoch;
     struct producer producers[WORKLOAD_PARTITIONS_MAX];
     struct consumer consumers[WORKLOAD_PARTITIONS_MAX];
+    struct member member;
 };
 
 /* `broker` -1: any. The call must not be under way. */
@@ -87,6 +106,8 @@ bool admin_is_done(const struct workload *workload);
 
 void producer_init(struct producer *producer, struct client *client, uint32_t partition);
 void producer_begin(struct producer *producer);
+void member_init(struct member *member, struct client *client);
+void member_begin(struct member *member);
 void consumer_init(struct consumer *consumer, struct client *client, uint32_t partition);
 void consumer_begin(struct consumer *consumer);
 void consumer_begin_final(struct consumer *consumer);

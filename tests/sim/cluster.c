@@ -14,6 +14,10 @@
 #define CLIENT_PORT   9092
 #define ACKED_MIN     20 /* with fewer acknowledged records a run has shown nothing */
 
+#define BIT(fault) (UINT64_C(1) << (fault))
+const uint64_t group_faults = BIT(FAULT_KILL) | BIT(FAULT_POWER) | BIT(FAULT_POWER_ALL) | BIT(FAULT_STOP) | BIT(FAULT_CUT) |
+                              BIT(FAULT_SLOW) | BIT(FAULT_STALL) | BIT(FAULT_CLOCK);
+
 const char *outcome_name(enum outcome outcome)
 {
     static const char *const names[] = {"PASS", "FAIL", "NOPROGRESS", "VACUOUS"};
@@ -128,7 +132,9 @@ static bool is_born(void *context)
 static bool is_settled(void *context)
 {
     struct cluster *cluster = context;
-    return has_failed(cluster) || (workload_is_quiet(&cluster->workload) && cluster_is_converged(cluster));
+    const struct workload *workload = &cluster->workload;
+    bool is_shared_out = !workload->groups || members_are_stable(workload);
+    return has_failed(cluster) || (workload_is_quiet(workload) && is_shared_out && cluster_is_converged(cluster));
 }
 
 /* ---- phases -------------------------------------------------------------------------------------------------------- */
@@ -168,6 +174,11 @@ static void cluster_begin(struct cluster *cluster, const struct cluster_options 
     cluster->segment_bytes = prng_chance(&prng, 1, 2) ? prng_range(&prng, 1000, 20000) : 1 << 20;
     cluster->snapshot_log_bytes = prng_chance(&prng, 1, 2) ? 2000 : 1 << 20;
     draw_workload(cluster, &options->shape, &prng);
+    if (options->has_groups) {
+        group_history_init(&cluster->groups, &cluster->verdict);
+        cluster->workload.groups = &cluster->groups;
+        cluster->workload.client_count = 3;
+    }
     cluster->workload.leads = leads;
     cluster->workload.context = cluster;
     cluster->workload.history.on_acked = on_acked;
@@ -203,6 +214,9 @@ void cluster_run(const struct cluster_options *options, struct cluster_result *r
     result->read = cluster->workload.history.read;
     result->elections = cluster->checker.elections;
     result->leader_changes = cluster->checker.leader_changes;
+    result->group_commits = cluster->groups.acked;
+    result->group_reads = cluster->groups.read;
+    result->rebalances = cluster->groups.rebalances;
     memcpy(result->faults, cluster->fault_counts, sizeof result->faults);
     sim_after_each_event(cluster->sim, NULL, NULL);
     sim_destroy(cluster->sim);

@@ -6,6 +6,7 @@
 #define SKIFF_TESTS_SIM_CLUSTER_H
 
 #include "tests/sim/checker.h"
+#include "tests/sim/member.h"
 #include "tests/sim/workload.h"
 
 struct controller_node;
@@ -47,13 +48,17 @@ struct cluster_options {
     uint64_t seed;
     struct cluster_shape shape;
     bool is_calm;    /* no faults */
+    bool has_groups; /* the clients are members of a group, too; with faults of group_faults only */
     uint64_t faults; /* the kinds to choose from, as bits; 0: drawn from the seed */
 };
+/* Those that leave no coordinator alive and cut off. */
+extern const uint64_t group_faults;
 struct cluster_result {
     enum outcome outcome;
     struct verdict verdict;
     uint64_t events, hash, acked, read, elections, leader_changes;
     uint64_t faults[FAULT_COUNT];
+    uint64_t group_commits, group_reads, rebalances;
     int64_t virtual_us;
 };
 void cluster_run(const struct cluster_options *options, struct cluster_result *result);
@@ -79,6 +84,7 @@ struct cluster {
     struct sim *sim;
     struct verdict verdict;
     struct workload workload;
+    struct group_history groups;
     struct checker checker;
     uint32_t node_count; /* workload has the other two of its shape */
     struct cluster_node nodes[WORKLOAD_NODES_MAX];

@@ -52,6 +52,9 @@ static void print_config(const struct cluster_node *node, char *text, size_t siz
                         "controller.socket.timeout.ms=3000\n"
                         "replica.high.watermark.checkpoint.interval.ms=500\n"
                         "log.index.interval.bytes=64\n"
+                        "offsets.topic.num.partitions=2\n"
+                        "group.initial.rebalance.delay.ms=50\n"
+                        "group.min.session.timeout.ms=1000\n"
                         "controller.quorum.voters=",
                         is_broker ? "broker" : "", is_broker && is_voter ? "," : "", is_voter ? "controller" : "", node->index, for_clients,
                         for_controllers, (long long)cluster->session_timeout_ms, (long long)cluster->session_timeout_ms / 4,

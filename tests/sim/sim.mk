@@ -18,3 +18,10 @@ check-mutants: check-mutants-raft ## planted bugs in whole clusters: each must b
 	    build/mutants/sim --runs 3000 --mutant $${m%%:*} $$faults || exit 1; done
 NIGHTLY += check-mutants
 .PHONY: sim check-sim check-mutants
+$(B)/tests/sim/programs/group_sim: $(B)/tests/sim/programs/group_sim.o $(B)/libsim.a $(ARCHIVES)
+	$(if $(V),,@echo "  CC $@")
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) $(SIM_WRAP) -o $@ $< $(call GROUP,$(ARCHIVES) $(B)/libsim.a) $(LIBS)
+CHECK_C += $(B)/tests/sim/programs/group_sim
+check-sim-groups: $(B)/tests/sim/programs/group_sim ## consumer groups under faults, 40 seeds
+	tests/run.sh $<
+.PHONY: check-sim-groups

@@ -24,6 +24,7 @@
 #define WORKLOAD_TOPICS_MAX     8
 #define WORKLOAD_PARTITIONS_MAX 16 /* of all topics together */
 #define WORKLOAD_CLIENTS_MAX    4
+#define GROUP_PARTITIONS        4 /* that the model group shares out */
 #define PRODUCER_WINDOW_MAX     5 /* what an idempotent producer may have under way */
 
 /* ---- verdict ------------------------------------------------------------------------------------------------------- */
@@ -86,6 +87,7 @@ struct workload_topic {
     int16_t replication_factor, min_insync;
     uint32_t first; /* number of its partition 0 among all */
 };
+struct group_history;
 struct workload {
     struct sim *sim;
     struct verdict *verdict;
@@ -105,7 +107,8 @@ struct workload {
     /* Whether that node leads the partition in that epoch, as committed metadata has it. */
     bool (*leads)(void *context, uint32_t partition, int32_t node, int32_t leader_epoch);
     void *context;
-    bool is_stopping; /* no new batches; those under way are finished */
+    struct group_history *groups; /* NULL: no group; else every client is a member (member.h) */
+    bool is_stopping;             /* no new batches; those under way are finished */
     struct client *clients[WORKLOAD_CLIENTS_MAX];
     struct sim_node *client_nodes[WORKLOAD_CLIENTS_MAX];
 };

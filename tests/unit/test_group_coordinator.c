@@ -318,6 +318,7 @@ START_TEST(g_offdur_a_coordinator_that_loads_says_so)
     bool was_loading = false;
     lag.leader = begin(&f, "offsets.topic.num.partitions=1\n", 3);
     lag.f = f;
+    struct joined who = join_as(f, "");
     ck_assert_int_eq(commit(f, 7), KAFKA_NONE);
     sim_net_set_delay(f->sim, 20 * SIM_MS, 0);
     sim_run_for(f->sim, SIM_SECOND);
@@ -327,13 +328,13 @@ START_TEST(g_offdur_a_coordinator_that_loads_says_so)
     sim_node_crash(f->nodes[lag.leader].node, SIM_CRASH_PROCESS);
     ck_assert(sim_wait(f->sim, is_led_elsewhere, &lag, 20 * SIM_SECOND));
     fixture_connect_to(f, lag.leader);
-    for (int tries = 0; tries < 100 && offset == -2; tries++) {
+    if (_i) ck_assert_int_eq(heartbeat(f, &who), KAFKA_NONE); /* of a member that is not known any more: it need not worry yet */
+    for (int tries = 0; tries < 100 && offset == -2; tries++, sim_run_for(f->sim, SIM_MS)) {
         offset = fetch_offset(f, &error);
         was_loading |= error == KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
-        sim_run_for(f->sim, SIM_MS);
     }
     ck_assert_int_eq(offset, 8);
-    ck_assert_msg(was_loading, "the question came too late to see the group being loaded");
+    ck_assert_msg(was_loading || _i, "the question came too late to see the group being loaded");
     fixture_end(f);
 }
 END_TEST
@@ -556,7 +557,7 @@ int main(void)
     tcase_add_test(cluster, g_offdur_offsets_outlive_all_nodes);
     tcase_add_test(cluster, who_waits_is_told_when_the_node_is_stopped);
     tcase_add_test(cluster, g_offmon_a_commit_in_doubt_counts_when_it_is_committed);
-    tcase_add_test(cluster, g_offdur_a_coordinator_that_loads_says_so);
+    tcase_add_loop_test(cluster, g_offdur_a_coordinator_that_loads_says_so, 0, 2);
     tcase_add_test(node, a_client_that_waits_may_leave);
     tcase_add_test(node, a_node_may_die_while_clients_wait);
     tcase_add_test(node, who_asks_is_told_why_the_group_rebalanced);
