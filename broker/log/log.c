@@ -258,8 +258,15 @@ struct segment *plog_push_segment(struct plog *log, int64_t base_offset)
         log->segments = mem_realloc(log->segments, log->segment_capacity, sizeof(struct segment *));
     }
     struct segment *segment = segment_create(log->shared, log->directory, base_offset);
+    int64_t jitter_ms = min_i64(log->config.segment_jitter_ms, log->config.segment_ms);
+    if (jitter_ms > 0) segment->jitter_ms = (int64_t)(env_random64(log->shared->env) % (uint64_t)jitter_ms);
     log->segments[log->segment_count++] = segment;
     return segment;
+}
+
+int64_t plog_segment_ms(const struct plog *log, const struct segment *segment)
+{
+    return log->config.segment_ms - min_i64(segment->jitter_ms, log->config.segment_ms);
 }
 
 uint32_t plog_segment_at(const struct plog *log, int64_t offset)

@@ -40,6 +40,7 @@ void plog_shared_deinit(struct plog_shared *shared);
 struct plog_config {
     int64_t segment_bytes;             /* segment.bytes */
     int64_t segment_ms;                /* segment.ms */
+    int64_t segment_jitter_ms;         /* segment.jitter.ms */
     int64_t segment_index_bytes;       /* segment.index.bytes */
     int64_t index_interval_bytes;      /* index.interval.bytes */
     int64_t producer_id_expiration_ms; /* producer.id.expiration.ms (a broker setting) */
@@ -243,8 +244,10 @@ bool plog_is_busy(const struct plog *log); /* one of these is under way */
  * with the next plog_delete_old_segments(). False: it was there already. */
 bool plog_advance_start(struct plog *log, int64_t offset);
 /* Removes whole closed segments wholly below `high_watermark` that are older than retention_ms, or that the log does not need
- * to stay above retention_bytes, or that are below the log start; -1: no such limit. Closes an active segment older than
- * segment.ms. Returns the number of segments; their files go in the background, Kafka's way (.deleted). */
+ * to stay above retention_bytes, or that are below the log start; -1: no such limit. Closes an active segment that is older than
+ * segment.ms, or most of which lies below the log start, or all of which may go, and then removes that one, too. A clock that jumped
+ * ahead does not do so (RET-1): what this process appended must have rested as long by the monotonic clock.
+ * Returns the number of segments; their files go in the background, Kafka's way (.deleted). */
 uint32_t plog_delete_old_segments(struct plog *log, int64_t retention_ms, int64_t retention_bytes, int64_t now_ms, int64_t high_watermark);
 
 /* Renames the directory to TOPIC-PARTITION.UNIQUE-delete at once, so that a new log can take the name; removes it in the

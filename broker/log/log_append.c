@@ -84,6 +84,7 @@ static enum err group_write(struct plog *log, struct group *group)
         count_in(log, active, &group->heads[i], group->bufs[i]);
         if (group->batches[i]) group->batches[i]->verdict = PLOG_APPENDED;
     }
+    active->appended_us = env_now_us(log->shared->env);
     segment_mark_dirty(active, true);
     group_begin(log, group);
     return ERR_OK;
@@ -107,7 +108,7 @@ static bool must_roll(const struct plog *log, const struct group *group, const s
     if (filled + (int64_t)record_batch_size(batch) > min_i64(log->config.segment_bytes, SEGMENT_POSITION_MAX)) return true;
     if (base_offset + batch->last_offset_delta - active->base_offset > SEGMENT_POSITION_MAX) return true;
     int64_t first_ms = active->size ? active->first_timestamp_ms : group->heads[0].max_timestamp;
-    if (first_ms >= 0 && batch->max_timestamp >= 0 && batch->max_timestamp - first_ms > log->config.segment_ms) return true;
+    if (first_ms >= 0 && batch->max_timestamp >= 0 && batch->max_timestamp - first_ms > plog_segment_ms(log, active)) return true;
     return is_index_full(log, active);
 }
 

@@ -57,17 +57,48 @@ static void drop_front(struct plog *log, uint32_t count)
     plog_run_removals(log);
 }
 
-/* An idle log still closes its segment when it is old, so that retention can reach it. */
+/* ---- the active segment ---- */
+
+#define DEAD_BYTES_MIN ((int64_t)1 << 20) /* below the log start, before they are worth a segment of their own */
+
+/* RET-1: the wall clock alone, which may have jumped, does not make old what this process appended. */
+static bool has_rested(const struct plog *log, const struct segment *segment, int64_t ms)
+{
+    return segment->appended_us < 0 || (env_now_us(log->shared->env) - segment->appended_us) / 1000 >= ms;
+}
+
+/* An idle log still closes its segment when it is old: one whose timestamps lie in the future would stay forever. */
 static bool is_active_old(const struct plog *log, int64_t now_ms)
 {
     const struct segment *active = plog_active(log);
-    return active->size > 0 && active->first_timestamp_ms >= 0 && now_ms - active->first_timestamp_ms > log->config.segment_ms;
+    int64_t age_ms = plog_segment_ms(log, active);
+    return active->first_timestamp_ms >= 0 && now_ms - active->first_timestamp_ms > age_ms && has_rested(log, active, age_ms);
+}
+
+/* Its larger part lies below the log start, and goes with the next advance if it is closed now. */
+static bool is_active_dead(const struct plog *log)
+{
+    const struct segment *active = plog_active(log);
+    if (log->start <= active->base_offset) return false;
+    int64_t dead_bytes = segment_index_floor(&active->index, (uint32_t)(log->start - active->base_offset));
+    return dead_bytes >= max_i64(DEAD_BYTES_MIN, active->size / 2);
+}
+
+/* May all of it go? It is closed first then, as Kafka does. */
+static bool is_active_expendable(const struct plog *log, int64_t retention_ms, int64_t excess_bytes, int64_t now_ms)
+{
+    const struct segment *active = plog_active(log);
+    if (active->size == 0) return false;
+    if (active->next_offset <= log->start || excess_bytes >= active->size) return true;
+    bool is_expired = retention_ms >= 0 && active->max_timestamp_ms >= 0 && now_ms - active->max_timestamp_ms > retention_ms;
+    return is_expired && has_rested(log, active, retention_ms);
 }
 
 uint32_t plog_delete_old_segments(struct plog *log, int64_t retention_ms, int64_t retention_bytes, int64_t now_ms, int64_t high_watermark)
 {
     if (log->is_failed || log->is_deleted || plog_is_busy(log)) return 0;
-    if (is_active_old(log, now_ms) && plog_roll(log) == ERR_IO) return 0;
+    bool must_close = plog_active(log)->size > 0 && (is_active_old(log, now_ms) || is_active_dead(log));
+    if (must_close && plog_roll(log) == ERR_IO) return 0;
     int64_t excess = retention_bytes >= 0 ? plog_size(log) - retention_bytes : -1;
     uint32_t count = 0;
     for (; count + 1 < log->segment_count; count++) {
@@ -76,7 +107,10 @@ uint32_t plog_delete_old_segments(struct plog *log, int64_t retention_ms, int64_
         if (!is_expendable(log, segment, retention_ms, excess, now_ms)) break;
         excess -= segment->size;
     }
-    if (count > 0) drop_front(log, count);
+    bool takes_all = count + 1 == log->segment_count && plog_end(log) <= high_watermark &&
+                     is_active_expendable(log, retention_ms, excess, now_ms) && plog_roll(log) == ERR_OK;
+    count += takes_all;
+    if (count > 0 && !log->is_failed) drop_front(log, count);
     plog_invariants(log);
     return count;
 }

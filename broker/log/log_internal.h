@@ -98,6 +98,8 @@ void plog_fail(struct plog *log, enum err err);
 NODISCARD enum err plog_check(struct plog *log, enum err err);
 static inline struct segment *plog_active(const struct plog *log) { return log->segments[log->segment_count - 1]; }
 struct segment *plog_push_segment(struct plog *log, int64_t base_offset);
+/* How long the segment may be open: segment.ms, less its jitter. */
+int64_t plog_segment_ms(const struct plog *log, const struct segment *segment);
 /* Index of the segment whose range contains `offset`; offsets past the end belong to the last. */
 uint32_t plog_segment_at(const struct plog *log, int64_t offset);
 /* The directory and partition.metadata are there. */

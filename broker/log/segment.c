@@ -55,6 +55,7 @@ struct segment *segment_create(struct plog_shared *shared, const char *directory
                                 .first_timestamp_ms = -1,
                                 .max_timestamp_ms = -1,
                                 .max_timestamp_last = -1,
+                                .appended_us = -1,
                                 .is_index_loaded = true,
                                 .index_state = SEGMENT_INDEX_DURABLE};
     segment->cached.evict = on_evict;

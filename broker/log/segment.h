@@ -23,6 +23,8 @@ struct segment {
     int64_t max_timestamp_ms;   /* -1 while there is none */
     int64_t max_timestamp_last; /* last offset of the batch that brought it */
     int64_t closed_ms;          /* when this process closed or found it: the latest that its records can have been appended */
+    int64_t appended_us;        /* by the monotonic clock; -1: before this process */
+    int64_t jitter_ms;          /* it is closed that much before segment.ms */
     int64_t bytes_since_index;
     int64_t published;          /* readers may hold file ranges below this position */
     int64_t allocated;          /* reserved on disk */

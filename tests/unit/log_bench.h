@@ -193,6 +193,18 @@ static inline bool bench_is_done(void *context)
 /* False: the process died first. */
 static inline bool bench_wait(struct bench *bench, struct bench_op *wait) { return sim_wait(bench->sim, bench_is_done, wait, SIM_SECOND); }
 
+static inline void bench_on_time(struct env_timer *timer, int64_t now_us) { (void)timer, (void)now_us; }
+
+/* Time passes, and the process takes notice. */
+static inline void bench_pass(struct bench *bench, int64_t us)
+{
+    struct env_timer timer;
+    env_timer_init(&timer, bench_on_time);
+    env_timer_set(bench->env, &timer, sim_now_us(bench->sim) + us);
+    sim_run_for(bench->sim, us);
+    if (bench->log) env_timer_clear(bench->env, &timer);
+}
+
 static inline bool bench_flush(struct bench *bench)
 {
     struct file_set set;

@@ -1,4 +1,5 @@
 /* The partition log against a list model, and its promises one by one. */
+#include "broker/log/log_internal.h"
 #include "tests/unit/log_bench.h"
 
 #include <stdlib.h>
@@ -381,6 +382,98 @@ START_TEST(ret_1_only_closed_segments_below_the_high_watermark_go)
 }
 END_TEST
 
+/* `count` batches of 10 records, of now. */
+static void append_now(struct bench *bench, int count, size_t value_bytes)
+{
+    for (int i = 0; i < count; i++) {
+        struct batch_wish wish = {.records = 10, .value_bytes = value_bytes, .timestamp_ms = env_wall_ms(bench->env)};
+        ck_assert_int_eq(bench_append(bench, &wish), PLOG_APPENDED);
+    }
+}
+
+START_TEST(ret_1_an_active_segment_that_has_expired_as_a_whole_goes)
+{
+    struct bench bench;
+    begin(&bench, 18);
+    append_now(&bench, 5, 50);
+    bench_pass(&bench, 3 * SIM_SECOND);
+    append_now(&bench, 1, 50);
+    bench_pass(&bench, 3 * SIM_SECOND);
+    int64_t end = plog_end(bench.log);
+    ck_assert_uint_eq(plog_delete_old_segments(bench.log, 5000, -1, env_wall_ms(bench.env), end), 0); /* its last batch is young */
+    bench_pass(&bench, 3 * SIM_SECOND);
+    ck_assert_uint_eq(plog_delete_old_segments(bench.log, 5000, -1, env_wall_ms(bench.env), end - 1), 0); /* not all is committed */
+    ck_assert_uint_gt(plog_delete_old_segments(bench.log, 5000, -1, env_wall_ms(bench.env), end), 0);
+    ck_assert_int_eq(plog_start(bench.log), end);
+    ck_assert_int_eq(plog_end(bench.log), end);
+    append_now(&bench, 1, 50);
+    ck_assert_uint_gt(plog_delete_old_segments(bench.log, -1, 0, env_wall_ms(bench.env), plog_end(bench.log)), 0); /* retention.bytes=0 */
+    ck_assert_int_eq(plog_size(bench.log), 0);
+    bench.model.start = plog_start(bench.log);
+    sim_run_for(bench.sim, SIM_SECOND);
+    bench_end(&bench);
+}
+END_TEST
+
+START_TEST(ret_1_a_clock_that_jumps_takes_nothing_from_the_active_segment)
+{
+    struct bench bench;
+    begin(&bench, 19);
+    append_now(&bench, 3, 50);
+    bench_pass(&bench, 3 * SIM_SECOND);
+    int64_t jumped_ms = env_wall_ms(bench.env) + 30LL * 24 * 3600 * 1000;
+    ck_assert_uint_eq(plog_delete_old_segments(bench.log, 5000, -1, jumped_ms, plog_end(bench.log)), 0);
+    ck_assert_int_eq(plog_start(bench.log), 0);
+    bench_check_all(&bench);
+    bench_end(&bench);
+}
+END_TEST
+
+/* DeleteRecords gives space back although the segment is far from full. */
+START_TEST(ret_1_an_active_segment_that_is_mostly_below_the_log_start_is_closed)
+{
+    struct bench bench;
+    begin(&bench, 20);
+    bench.config.segment_bytes = 64 << 20;
+    plog_configure(bench.log, &bench.config);
+    append_now(&bench, 300, 1000);
+    ck_assert(plog_advance_start(bench.log, 2000));
+    ck_assert_uint_eq(plog_delete_old_segments(bench.log, -1, -1, env_wall_ms(bench.env), 3000), 0); /* closed now */
+    append_now(&bench, 10, 1000);
+    ck_assert(plog_advance_start(bench.log, 3050));
+    ck_assert_uint_eq(plog_delete_old_segments(bench.log, -1, -1, env_wall_ms(bench.env), 3100), 1);
+    ck_assert_int_lt(plog_size(bench.log), 200000);
+    ck_assert_int_eq(plog_start(bench.log), 3050);
+    bench.model.start = 3050;
+    sim_run_for(bench.sim, SIM_SECOND);
+    bench_end(&bench);
+}
+END_TEST
+
+/* Logs that began together do not end their segments together. */
+START_TEST(segment_jitter_ends_a_segment_before_its_time)
+{
+    struct bench bench;
+    begin(&bench, 21);
+    bench.config.segment_bytes = 64 << 20;
+    bench.config.segment_ms = 1000000;
+    bench.config.segment_jitter_ms = 900000;
+    plog_configure(bench.log, &bench.config);
+    int64_t first_ms = env_wall_ms(bench.env);
+    uint32_t early = 0;
+    for (int i = 0; i < 40; i++) {
+        uint32_t before = bench.log->segment_count;
+        struct batch_wish wish = {.records = 1, .value_bytes = 10, .timestamp_ms = first_ms += 300000};
+        ck_assert_int_eq(bench_append(&bench, &wish), PLOG_APPENDED);
+        early += bench.log->segment_count - before;
+    }
+    ck_assert_uint_gt(early, 10); /* without jitter: one in four batches */
+    ck_assert_uint_lt(early, 40);
+    bench_check_all(&bench);
+    bench_end(&bench);
+}
+END_TEST
+
 START_TEST(d_resurrect_a_deleted_log_comes_back_empty)
 {
     struct bench bench;
@@ -684,6 +777,10 @@ int main(void)
     tcase_add_test(tcase, epoch_ends_follow_kip_279);
     tcase_add_test(tcase, bytes_that_were_handed_out_survive_a_truncation);
     tcase_add_test(tcase, ret_1_only_closed_segments_below_the_high_watermark_go);
+    tcase_add_test(tcase, ret_1_an_active_segment_that_has_expired_as_a_whole_goes);
+    tcase_add_test(tcase, ret_1_a_clock_that_jumps_takes_nothing_from_the_active_segment);
+    tcase_add_test(tcase, ret_1_an_active_segment_that_is_mostly_below_the_log_start_is_closed);
+    tcase_add_test(tcase, segment_jitter_ends_a_segment_before_its_time);
     tcase_add_test(tcase, d_resurrect_a_deleted_log_comes_back_empty);
     tcase_add_loop_test(tcase, f9_random_operations_agree_with_a_list, 0, 10);
     SRunner *runner = srunner_create(suite);

@@ -126,8 +126,8 @@ static void retain(struct script *script, int64_t bytes)
 static void roll_by_time(struct script *script)
 {
     struct bench *bench = &script->bench;
-    int64_t later_ms = env_wall_ms(bench->env) + 2 * bench->config.segment_ms;
-    ck_assert_uint_eq(plog_delete_old_segments(bench->log, -1, -1, later_ms, 0), 0);
+    bench_pass(bench, 2 * bench->config.segment_ms * 1000);
+    if (bench->log) ck_assert_uint_eq(plog_delete_old_segments(bench->log, -1, -1, env_wall_ms(bench->env), 0), 0);
 }
 
 /* The segment is closed while a flush of all its bytes is under way: its index is not part of that flush. */
