@@ -262,6 +262,12 @@ int64_t config_segment_ms(const struct config *config)
     return scaled(config, CONFIG_LOG_ROLL_HOURS, 3600000);
 }
 
+int64_t config_segment_jitter_ms(const struct config *config)
+{
+    if (config_text(config, CONFIG_LOG_ROLL_JITTER_MS)) return config_number(config, CONFIG_LOG_ROLL_JITTER_MS);
+    return scaled(config, CONFIG_LOG_ROLL_JITTER_HOURS, 3600000);
+}
+
 struct slice config_log_dirs(const struct config *config)
 {
     struct slice dirs = config->values[CONFIG_LOG_DIRS].text;

@@ -53,6 +53,7 @@ static inline int32_t config_node_id(const struct config *config) { return (int3
 /* Several names give these. */
 int64_t config_retention_ms(const struct config *config);
 int64_t config_segment_ms(const struct config *config);
+int64_t config_segment_jitter_ms(const struct config *config);
 /* log.dirs, else log.dir: a comma-separated list. */
 struct slice config_log_dirs(const struct config *config);
 /* "controller" or "broker" is among the process.roles. */

@@ -85,10 +85,10 @@ static enum err gunzip(struct slice in, struct sink *s)
     return err;
 }
 
-static enum err gzip(struct slice in, struct writer *out)
+static enum err gzip(struct slice in, int32_t level, struct writer *out)
 {
     z_stream z = {.next_in = in.p, .avail_in = (uInt)in.n};
-    int status = deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW_BITS, 8, Z_DEFAULT_STRATEGY);
+    int status = deflateInit2(&z, level, Z_DEFLATED, GZIP_WINDOW_BITS, 8, Z_DEFAULT_STRATEGY);
     ASSERT(status == Z_OK);
     size_t bound = deflateBound(&z, (uLong)in.n);
     z.next_out = writer_reserve(out, bound);
@@ -99,6 +99,11 @@ static enum err gzip(struct slice in, struct writer *out)
     deflateEnd(&z);
     return ERR_OK;
 }
+
+#define LZ4_LEVEL_DEFAULT 9 /* as Kafka counts */
+#define LZ4_FAST          0 /* as the library does */
+#define LZ4_THOROUGH_MIN  3
+#define LZ4_THOROUGH_MAX  12
 
 /* ---- lz4 --------------------------------------------------------------------------------------------------------- */
 
@@ -133,10 +138,13 @@ static enum err unlz4(struct slice in, struct sink *s)
     return err;
 }
 
-static enum err lz4(struct slice in, struct writer *out)
+static enum err lz4(struct slice in, int32_t level, struct writer *out)
 {
     /* Independent blocks: Kafka's reader knows no others. */
-    const LZ4F_preferences_t preferences = {.frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent}};
+    const LZ4F_preferences_t preferences = {
+        .frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent},
+        .compressionLevel = level == LZ4_LEVEL_DEFAULT ? LZ4_FAST : min_i32(max_i32(level, LZ4_THOROUGH_MIN), LZ4_THOROUGH_MAX),
+    };
     size_t bound = LZ4F_compressFrameBound(in.n, &preferences);
     size_t size = LZ4F_compressFrame(writer_reserve(out, bound), bound, in.p, in.n, &preferences);
     ASSERT(!LZ4F_isError(size));
@@ -191,10 +199,10 @@ static enum err unzstd(struct slice in, struct sink *s)
     return err;
 }
 
-static enum err zstd(struct slice in, struct writer *out)
+static enum err zstd(struct slice in, int32_t level, struct writer *out)
 {
     size_t bound = ZSTD_compressBound(in.n);
-    size_t size = ZSTD_compress(writer_reserve(out, bound), bound, in.p, in.n, ZSTD_CLEVEL_DEFAULT);
+    size_t size = ZSTD_compress(writer_reserve(out, bound), bound, in.p, in.n, level);
     ASSERT(!ZSTD_isError(size));
     out->buf->size -= bound - size;
     return ERR_OK;
@@ -295,15 +303,32 @@ enum err compression_decompress(enum compression type, struct slice in, size_t o
     return ERR_INVALID;
 }
 
+int32_t compression_default_level(enum compression type)
+{
+    switch (type) {
+    case COMPRESSION_GZIP: return Z_DEFAULT_COMPRESSION;
+    case COMPRESSION_LZ4: return LZ4_LEVEL_DEFAULT;
+    case COMPRESSION_ZSTD: return ZSTD_CLEVEL_DEFAULT;
+    case COMPRESSION_NONE:
+    case COMPRESSION_SNAPPY: break;
+    }
+    return 0;
+}
+
 enum err compression_compress(enum compression type, struct slice in, struct writer *out)
+{
+    return compression_compress_at(type, compression_default_level(type), in, out);
+}
+
+enum err compression_compress_at(enum compression type, int32_t level, struct slice in, struct writer *out)
 {
     ASSERT(in.n <= INT32_MAX);
     switch (type) {
     case COMPRESSION_NONE: writer_bytes(out, in); return ERR_OK;
-    case COMPRESSION_GZIP: return gzip(in, out);
+    case COMPRESSION_GZIP: return gzip(in, level, out);
     case COMPRESSION_SNAPPY: return snappy_compress(in, out);
-    case COMPRESSION_LZ4: return lz4(in, out);
-    case COMPRESSION_ZSTD: return zstd(in, out);
+    case COMPRESSION_LZ4: return lz4(in, level, out);
+    case COMPRESSION_ZSTD: return zstd(in, level, out);
     }
     return ERR_INVALID;
 }

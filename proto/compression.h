@@ -24,5 +24,10 @@ NODISCARD enum err compression_parse(struct slice name, enum compression *out);
 NODISCARD enum err compression_decompress(enum compression type, struct slice in, size_t out_max, struct writer *out);
 /* Appends; ERR_INVALID and ERR_NOT_FOUND as above. */
 NODISCARD enum err compression_compress(enum compression type, struct slice in, struct writer *out);
+/* The same at one of Kafka's levels: gzip -1 (its own default) to 9, lz4 1 to 17, zstd -131072 to 22; the others have none. As with
+ * Kafka, lz4's level 9, the default, is the fast compressor, all others the thorough one. */
+NODISCARD enum err compression_compress_at(enum compression type, int32_t level, struct slice in, struct writer *out);
+/* Kafka's default. */
+int32_t compression_default_level(enum compression type);
 
 #endif

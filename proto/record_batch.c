@@ -103,6 +103,27 @@ void record_batch_set_log_append_time(uint8_t *batch, size_t size, int64_t times
     record_batch_set_max_timestamp(batch, size, timestamp);
 }
 
+enum err record_batch_convert(const struct record_batch *batch, struct slice records, enum compression type, int32_t level,
+                              struct buf **out)
+{
+    struct writer w;
+    ASSERT(compression_is_known(type));
+    writer_init(&w, RECORD_BATCH_HEADER + records.n / 2);
+    writer_bytes(&w, slice_make(batch->bytes.p, RECORD_BATCH_HEADER));
+    enum err err = compression_compress_at(type, level, records, &w);
+    if (!err && writer_size(&w) > INT32_MAX) err = ERR_LIMIT;
+    struct buf *buf = writer_take(&w);
+    if (err) {
+        buf_unref(buf);
+        return err;
+    }
+    put_big_endian(buf->data + LENGTH_AT, (uint32_t)(buf->size - RECORD_BATCH_PREFIX), 4);
+    buf->data[ATTRIBUTES_AT + 1] = (uint8_t)((buf->data[ATTRIBUTES_AT + 1] & ~RECORD_BATCH_COMPRESSION) | (int)type);
+    record_batch_set_max_timestamp(buf->data, buf->size, batch->max_timestamp);
+    *out = buf;
+    return ERR_OK;
+}
+
 /* ---- records ----------------------------------------------------------------------------------------------------- */
 
 enum err record_iterator_init(struct record_iterator *it, const struct record_batch *batch, size_t decompressed_max)

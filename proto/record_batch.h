@@ -140,8 +140,17 @@ struct record_batch_verdict {
 
 /* Everything that can be wrong with a parsed batch. */
 struct record_batch_verdict record_batch_validate(const struct record_batch *batch, const struct record_batch_rules *rules);
+/* The same, and looks at compressed records, too. Of a valid batch that is compressed, *decompressed is its records (a reference);
+ * otherwise NULL. */
+struct record_batch_verdict record_batch_validate_and_open(const struct record_batch *batch, const struct record_batch_rules *rules,
+                                                           struct buf **decompressed);
 /* The records field of one partition in a Produce request: exactly one batch, well formed; then record_batch_validate. */
 struct record_batch_verdict record_batch_parse_produced(struct slice records, struct record_batch *out);
+
+/* The same batch in another codec: *out is a new one (a reference). `records` is what its payload holds, decompressed. Offsets,
+ * timestamps and producer stay as they are. ERR_NOT_FOUND: the codec's library is not installed; ERR_LIMIT: too large for a batch. */
+NODISCARD enum err record_batch_convert(const struct record_batch *batch, struct slice records, enum compression type, int32_t level,
+                                        struct buf **out);
 
 /* -- building ------------------------------------------------------------------------------------------------------ */
 

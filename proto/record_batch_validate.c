@@ -91,16 +91,19 @@ static struct record_batch_verdict refuse_compressed(enum err err)
     return refuse(KAFKA_CORRUPT_MESSAGE, "The batch's compressed data is damaged.");
 }
 
-static struct record_batch_verdict check_records(const struct record_batch *batch, const struct record_batch_rules *rules)
+static struct record_batch_verdict check_records(const struct record_batch *batch, const struct record_batch_rules *rules,
+                                                 struct buf **decompressed)
 {
     struct record_iterator it;
     enum err err = record_iterator_init(&it, batch, rules->decompressed_max);
     struct record_batch_verdict v = err ? refuse_compressed(err) : walk(&it, rules);
+    if (decompressed && !v.error && it.decompressed) *decompressed = buf_ref(it.decompressed);
     record_iterator_deinit(&it);
     return v;
 }
 
-struct record_batch_verdict record_batch_validate(const struct record_batch *batch, const struct record_batch_rules *rules)
+static struct record_batch_verdict validate(const struct record_batch *batch, const struct record_batch_rules *rules, bool opens,
+                                            struct buf **decompressed)
 {
     if (record_batch_size(batch) > rules->bytes_max) {
         return refuse(KAFKA_MESSAGE_TOO_LARGE, "The record batch is larger than the topic's max.message.bytes.");
@@ -111,11 +114,23 @@ struct record_batch_verdict record_batch_validate(const struct record_batch *bat
     }
     struct record_batch_verdict v = rules->is_from_client ? check_client_header(batch) : accept(batch->max_timestamp);
     if (v.error) return v;
-    bool is_opened = record_batch_compression(batch) == COMPRESSION_NONE || rules->needs_keys || rules->opens_compressed;
-    if (is_opened) return check_records(batch, rules);
+    bool is_opened = record_batch_compression(batch) == COMPRESSION_NONE || rules->needs_keys || opens;
+    if (is_opened) return check_records(batch, rules, decompressed);
     /* Records lie between the two, as far as the producer is honest; damage shows when somebody opens the batch. */
     if (!is_timestamp_allowed(batch->base_timestamp, rules) || !is_timestamp_allowed(batch->max_timestamp, rules)) {
         return refuse(KAFKA_INVALID_TIMESTAMP, "The batch's timestamps are outside the range that the topic accepts.");
     }
     return v;
+}
+
+struct record_batch_verdict record_batch_validate(const struct record_batch *batch, const struct record_batch_rules *rules)
+{
+    return validate(batch, rules, rules->opens_compressed, NULL);
+}
+
+struct record_batch_verdict record_batch_validate_and_open(const struct record_batch *batch, const struct record_batch_rules *rules,
+                                                           struct buf **decompressed)
+{
+    *decompressed = NULL;
+    return validate(batch, rules, true, decompressed);
 }

@@ -62,6 +62,7 @@ static struct topic_settings topic_defaults(const struct config *config)
     const char *policy = config_text(config, CONFIG_LOG_CLEANUP_POLICY);
     settings.log.segment_bytes = config_number(config, CONFIG_LOG_SEGMENT_BYTES);
     settings.log.segment_ms = config_segment_ms(config);
+    settings.log.segment_jitter_ms = config_segment_jitter_ms(config);
     settings.log.segment_index_bytes = config_number(config, CONFIG_LOG_INDEX_SIZE_MAX_BYTES);
     settings.log.index_interval_bytes = config_number(config, CONFIG_LOG_INDEX_INTERVAL_BYTES);
     settings.log.producer_id_expiration_ms = config_number(config, CONFIG_PRODUCER_ID_EXPIRATION_MS);
@@ -73,6 +74,10 @@ static struct topic_settings topic_defaults(const struct config *config)
     settings.retention_bytes = config_number(config, CONFIG_LOG_RETENTION_BYTES);
     settings.is_deleted_by_age = list_has(policy, "delete");
     settings.min_insync = config_number(config, CONFIG_MIN_INSYNC_REPLICAS);
+    topic_settings_set_compression(&settings, config_text(config, CONFIG_COMPRESSION_TYPE));
+    settings.gzip_level = config_number(config, CONFIG_COMPRESSION_GZIP_LEVEL);
+    settings.lz4_level = config_number(config, CONFIG_COMPRESSION_LZ4_LEVEL);
+    settings.zstd_level = config_number(config, CONFIG_COMPRESSION_ZSTD_LEVEL);
     settings.max_message_bytes = config_number(config, CONFIG_MESSAGE_MAX_BYTES);
     return settings;
 }

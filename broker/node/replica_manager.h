@@ -91,6 +91,8 @@ struct produce_partition {
     struct replica_produce *request;
     struct replica *replica;
     struct produce_waiter waiter;
+    struct buf *buf;           /* that holds `records`, while they wait to be appended */
+    struct batch_check *check; /* under way */
     int32_t last_offset_delta;
     int64_t producer_id; /* -1: not idempotent */
     int16_t producer_epoch;
@@ -249,6 +251,10 @@ struct replica_dir_info {
 };
 /* All of log.dirs; returns their number. */
 size_t replica_manager_dir_infos(const struct replica_manager *manager, struct replica_dir_info infos[static LOG_DIRS_MAX]);
+/* The leader's log begins at `offset` from now on (at most the high watermark: OFFSET_OUT_OF_RANGE), or where it began before; whole
+ * segments below it go. Followers learn it with their next fetch. Not yet durable: a crash may bring records back that are still
+ * there. */
+enum kafka_error replica_manager_advance_start(struct replica_manager *manager, struct uuid topic_id, int32_t partition, int64_t offset);
 
 /* ---- for the controller channel ------------------------------------------------------------------------------------ */
 

@@ -1,12 +1,14 @@
-/* Produce: batches of a loop turn are checked when they come, appended together at its end, and answered when their acks say. */
+/* Produce: batches of a loop turn are checked when they come, appended together at its end, and answered when their acks say. Large
+ * batches that must be opened or compressed anew are checked by another thread (batch_check.h); what comes behind one waits for it, so
+ * that a producer's batches stay in their order. */
+#include "broker/node/batch_check.h"
 #include "broker/node/replica_internal.h"
 #include "common/checked.h"
 #include "common/mem.h"
 #include "proto/record_batch.h"
 
-#define APPEND_BATCHES_MAX     64          /* of one partition in one append call */
-#define DECOMPRESSED_BYTES_MAX (256 << 20) /* a batch that expands beyond it is refused: 256 times the default message size */
-#define TIMEOUT_AGAIN_US       1000
+#define APPEND_BATCHES_MAX 64 /* of one partition in one append call */
+#define TIMEOUT_AGAIN_US   1000
 
 static void refuse(struct produce_partition *part, enum kafka_error error)
 {
@@ -54,25 +56,27 @@ void replica_produce_complete(struct produce_waiter *waiter)
 
 /* ---- before the append ---- */
 
-static struct record_batch_verdict check_batch(const struct replica *replica, struct slice records, int16_t api_version,
-                                               struct record_batch *batch)
+static struct batch_check describe_check(const struct replica *replica, const struct produce_partition *part)
 {
-    struct record_batch_verdict verdict = record_batch_parse_produced(records, batch);
-    if (verdict.error != KAFKA_NONE) return verdict;
-    if (api_version < 7 && record_batch_compression(batch) == COMPRESSION_ZSTD)
-        return (struct record_batch_verdict){.error = KAFKA_UNSUPPORTED_COMPRESSION_TYPE, .record_index = -1};
     const struct topic_settings *settings = &replica->settings;
     bool is_create_time = !settings->log.is_log_append_time;
     int64_t wall_ms = env_wall_ms(replica->manager->env);
-    struct record_batch_rules rules = {
-        .is_from_client = true,
-        .needs_keys = settings->log.is_compacted,
-        .bytes_max = (size_t)settings->max_message_bytes,
-        .decompressed_max = DECOMPRESSED_BYTES_MAX,
-        .timestamp_min = is_create_time ? saturating_add_i64(wall_ms, -settings->timestamp_before_max_ms) : INT64_MIN,
-        .timestamp_max = is_create_time ? saturating_add_i64(wall_ms, settings->timestamp_after_max_ms) : INT64_MAX,
+    return (struct batch_check){
+        .records = part->records,
+        .api_version = part->request->api_version,
+        .is_recompressed = settings->is_recompressed,
+        .compression = settings->compression,
+        .level = topic_settings_compression_level(settings),
+        .rules =
+            {
+                .is_from_client = true,
+                .needs_keys = settings->log.is_compacted,
+                .bytes_max = (size_t)settings->max_message_bytes,
+                .decompressed_max = batch_check_decompressed_max(settings->max_message_bytes),
+                .timestamp_min = is_create_time ? saturating_add_i64(wall_ms, -settings->timestamp_before_max_ms) : INT64_MIN,
+                .timestamp_max = is_create_time ? saturating_add_i64(wall_ms, settings->timestamp_after_max_ms) : INT64_MAX,
+            },
     };
-    return record_batch_validate(batch, &rules);
 }
 
 static void read_producer(struct produce_partition *part)
@@ -85,23 +89,95 @@ static void read_producer(struct produce_partition *part)
     part->last_offset_delta = batch.last_offset_delta;
 }
 
-static enum kafka_error admit_batch(const struct replica *replica, struct produce_partition *part)
+static void want_append(struct replica *replica)
 {
-    struct record_batch batch;
-    struct record_batch_verdict verdict = check_batch(replica, part->records, part->request->api_version, &batch);
-    part->error_message = verdict.message;
-    part->error_record = verdict.error == KAFKA_NONE ? -1 : verdict.record_index;
-    part->last_offset_delta = verdict.error == KAFKA_NONE ? batch.last_offset_delta : 0;
-    return verdict.error;
+    if (!list_is_linked(&replica->to_append)) list_push_back(&replica->manager->to_append, &replica->to_append);
+    replica_manager_schedule(replica->manager);
 }
 
 static void enqueue(struct replica *replica, struct produce_partition *part)
 {
-    (void)buf_ref(part->request->buf);
+    part->buf = buf_ref(part->request->buf);
     list_push_back(&replica->produced, &part->node);
     part->replica = replica;
-    if (!list_is_linked(&replica->to_append)) list_push_back(&replica->manager->to_append, &replica->to_append);
-    replica_manager_schedule(replica->manager);
+}
+
+static void dequeue(struct produce_partition *part)
+{
+    list_remove(&part->node);
+    buf_unref(part->buf);
+    part->buf = NULL;
+    if (part->check) part->check->part = NULL;
+    part->check = NULL;
+}
+
+/* The batch is to be appended as the check left it. */
+static void take_checked(struct produce_partition *part, struct batch_check *check)
+{
+    part->last_offset_delta = check->last_offset_delta;
+    if (!check->converted) return;
+    buf_unref(part->buf);
+    part->buf = check->converted;
+    part->records = buf_slice(part->buf);
+}
+
+static void end_check(struct produce_partition *part, struct batch_check *check)
+{
+    struct replica *replica = part->replica;
+    part->check = NULL;
+    if (check->verdict.error == KAFKA_NONE) {
+        take_checked(part, check);
+    } else {
+        part->error_message = check->verdict.message;
+        part->error_record = check->verdict.record_index;
+        dequeue(part);
+        settle_refused(part, check->verdict.error);
+    }
+    want_append(replica);
+}
+
+static void check_work(void *arg) { batch_check_run(arg); }
+
+static void on_checked(struct env_op *op, enum err err, int64_t now_us)
+{
+    struct batch_check *check = CONTAINER_OF(op, struct batch_check, op);
+    ASSERT(err == ERR_OK); /* nobody cancels it */
+    (void)now_us;
+    if (check->part)
+        end_check(check->part, check);
+    else
+        buf_unref(check->converted);
+    batch_check_destroy(check);
+}
+
+static void on_check_dropped(struct env_op *op)
+{
+    struct batch_check *check = CONTAINER_OF(op, struct batch_check, op);
+    buf_unref(check->converted);
+    batch_check_destroy(check);
+}
+
+static void check_elsewhere(struct produce_partition *part, const struct batch_check *described)
+{
+    struct batch_check *check = mem_alloc(sizeof *check);
+    *check = *described;
+    check->part = part;
+    check->buf = buf_ref(part->request->buf);
+    check->op = (struct env_op){.done = on_checked, .dropped = on_check_dropped};
+    part->check = check;
+    env_work(part->request->manager->env, &check->op, check_work, check);
+}
+
+static void admit(struct replica *replica, struct produce_partition *part)
+{
+    struct batch_check check = describe_check(replica, part);
+    enqueue(replica, part);
+    if (batch_check_is_long(&check)) {
+        check_elsewhere(part, &check);
+        return;
+    }
+    batch_check_run(&check);
+    end_check(part, &check);
 }
 
 static void take(struct replica_manager *m, struct produce_partition *part)
@@ -117,18 +193,7 @@ static void take(struct replica_manager *m, struct produce_partition *part)
         settle_postponed(replica, part, error);
         return;
     }
-    error = admit_batch(replica, part);
-    if (error == KAFKA_NONE)
-        enqueue(replica, part);
-    else
-        settle_refused(part, error);
-}
-
-static struct produce_partition *dequeue(struct replica *replica)
-{
-    struct list_node *node = list_pop_front(&replica->produced);
-    ASSERT(node != NULL);
-    return CONTAINER_OF(node, struct produce_partition, node);
+    admit(replica, part);
 }
 
 static void on_produce_timeout(struct env_timer *timer, int64_t now_us)
@@ -163,6 +228,8 @@ static void begin(struct replica_manager *m, struct replica_produce *request)
         part->base_offset = part->append_time_ms = part->log_start_offset = -1;
         part->leader_id = part->leader_epoch = -1;
         part->producer_id = -1;
+        part->buf = NULL;
+        part->check = NULL;
         list_node_init(&part->node);
         list_node_init(&part->waiter.node);
     }
@@ -233,21 +300,32 @@ static enum kafka_error check_append(struct replica *replica, const struct produ
     return KAFKA_NONE;
 }
 
+/* The first that waits, when it has been checked. */
+static struct produce_partition *next_checked(const struct replica *replica)
+{
+    LIST_FOR_EACH (&replica->produced, node) {
+        struct produce_partition *part = CONTAINER_OF(node, struct produce_partition, node);
+        return part->check ? NULL : part;
+    }
+    return NULL;
+}
+
 /* Takes up to APPEND_BATCHES_MAX parts off the queue; those that may no longer be appended are refused. */
 static size_t collect(struct replica *replica, struct produce_partition **parts, struct plog_batch *batches)
 {
+    struct produce_partition *part = NULL;
     size_t count = 0;
-    while (count < APPEND_BATCHES_MAX && !list_is_empty(&replica->produced)) {
-        struct produce_partition *part = dequeue(replica);
+    while (count < APPEND_BATCHES_MAX && (part = next_checked(replica)) != NULL) {
         enum kafka_error error = check_append(replica, part);
         if (error != KAFKA_NONE) {
-            buf_unref(part->request->buf);
+            dequeue(part);
             settle_postponed(replica, part, error);
             continue;
         }
         parts[count] = part;
-        batches[count++] = (struct plog_batch){
-            .buf = part->request->buf, .at = (size_t)(part->records.p - part->request->buf->data), .size = part->records.n};
+        batches[count++] =
+            (struct plog_batch){.buf = buf_ref(part->buf), .at = (size_t)(part->records.p - part->buf->data), .size = part->records.n};
+        dequeue(part);
     }
     return count;
 }
@@ -269,14 +347,14 @@ static void append_some(struct replica *replica, int64_t now_us)
 
 void replica_append_queued(struct replica *replica, int64_t now_us)
 {
-    while (!list_is_empty(&replica->produced)) append_some(replica, now_us);
+    while (next_checked(replica)) append_some(replica, now_us);
 }
 
 void replica_refuse_queued(struct replica *replica, enum kafka_error error)
 {
-    while (!list_is_empty(&replica->produced)) {
-        struct produce_partition *part = dequeue(replica);
-        buf_unref(part->request->buf);
+    LIST_FOR_EACH (&replica->produced, node) {
+        struct produce_partition *part = CONTAINER_OF(node, struct produce_partition, node);
+        dequeue(part);
         settle_postponed(replica, part, error);
     }
     if (list_is_linked(&replica->to_append)) list_remove(&replica->to_append);

@@ -20,6 +20,7 @@ struct world {
     bool has_failed;
     uint64_t incarnation;
     bool counts_unflushed;
+    const char *compression; /* compression.type; NULL: producer */
 };
 
 static void on_failed(void *user, const char *reason)
@@ -42,6 +43,7 @@ static void start_process(void *user, struct sim_node *node)
     options.log_dir_count = 1;
     options.topic_defaults = topic_settings_default;
     options.counts_unflushed = w->counts_unflushed;
+    if (w->compression) topic_settings_set_compression(&options.topic_defaults, w->compression);
     options.checkpoint_interval_ms = 1000;
     options.on_failed = on_failed;
     options.user = w;
@@ -70,7 +72,7 @@ static void destroy_process(void *user, struct sim_node *node)
 
 static void begin(struct world *w, uint64_t seed, int32_t brokers)
 {
-    *w = (struct world){.counts_unflushed = w->counts_unflushed};
+    *w = (struct world){.counts_unflushed = w->counts_unflushed, .compression = w->compression};
     meta_init(&w->meta, seed);
     meta_start_brokers(&w->meta, brokers);
     w->sim = sim_create(seed);
@@ -88,6 +90,7 @@ static void end(struct world *w)
 static void begin_fsync(struct world *w, uint64_t seed, int32_t brokers)
 {
     w->counts_unflushed = false;
+    w->compression = NULL;
     begin(w, seed, brokers);
 }
 
@@ -95,6 +98,15 @@ static void create_topic(struct world *w, const char *name, int32_t partitions, 
 {
     ck_assert_int_eq(meta_create_topic(&w->meta, name, partitions, replicas, min_isr), KAFKA_NONE);
     replica_manager_apply(w->manager, &w->meta.delta);
+}
+
+static void delete_topic(struct world *w, const char *name)
+{
+    struct delete_topics_request_topics named = {.name = slice_str(name)};
+    struct delete_topics_request request = {.topics = &named, .topics_count = 1};
+    struct delete_topics_response response = {0};
+    topic_delete(&w->meta.control, 6, &request, &response);
+    meta_commit(&w->meta);
 }
 
 static struct uuid topic_id(struct world *w, const char *name) { return image_topic_by_name(&w->meta.image, slice_str(name))->id; }
@@ -302,6 +314,49 @@ START_TEST(bad_requests_get_kafkas_errors_and_leave_no_trace)
     ck_assert_int_eq(produced(&w, &p), KAFKA_CORRUPT_MESSAGE);
     ck_assert_int_eq(p.part.base_offset, -1);
     ck_assert_int_eq(info(&w, "t", here).log_end, 0);
+    end(&w);
+}
+END_TEST
+
+/* The large one is compressed by another thread; the small one behind it would be out of order without it. */
+START_TEST(i_seq_a_batch_waits_for_the_larger_one_before_it)
+{
+    struct world w = {.counts_unflushed = false, .compression = "zstd"};
+    begin(&w, 31, 1);
+    create_topic(&w, "t", 1, 1, 1);
+    struct producing large, small;
+    produce_batch(&w, &large, "t", 0, -1, make_batch(3000, 7, 0));
+    produce_batch(&w, &small, "t", 0, -1, make_batch(1, 7, 3000));
+    ck_assert_int_eq(produced(&w, &small), KAFKA_NONE);
+    ck_assert_int_eq(produced(&w, &large), KAFKA_NONE);
+    ck_assert_int_eq(large.part.base_offset, 0);
+    ck_assert_int_eq(small.part.base_offset, 3000);
+    ck_assert_int_lt(info(&w, "t", 0).size_bytes, 4000); /* of 50,000 */
+    produce_batch(&w, &large, "t", 0, -1, make_batch(3000, 7, 0));
+    ck_assert_int_eq(produced(&w, &large), KAFKA_NONE); /* a retry */
+    ck_assert_int_eq(large.part.base_offset, 0);
+    ck_assert_int_eq(info(&w, "t", 0).log_end, 3001);
+    end(&w);
+}
+END_TEST
+
+START_TEST(a_batch_that_is_being_compressed_may_lose_its_replica_or_its_process)
+{
+    struct world w = {.counts_unflushed = false, .compression = "gzip"};
+    begin(&w, 32, 1);
+    create_topic(&w, "t", 1, 1, 1);
+    struct producing large, small;
+    produce_batch(&w, &large, "t", 0, -1, make_batch(3000, -1, -1));
+    produce_batch(&w, &small, "t", 0, -1, make_batch(1, -1, -1));
+    delete_topic(&w, "t");
+    replica_manager_apply(w.manager, &w.meta.delta);
+    ck_assert_int_eq(produced(&w, &large), KAFKA_NOT_LEADER_OR_FOLLOWER);
+    ck_assert_int_eq(produced(&w, &small), KAFKA_NOT_LEADER_OR_FOLLOWER);
+    sim_run_for(w.sim, SIM_SECOND);
+    create_topic(&w, "u", 1, 1, 1);
+    produce_batch(&w, &large, "u", 0, -1, make_batch(3000, -1, -1));
+    restart(&w, SIM_CRASH_PROCESS);
+    sim_run_for(w.sim, SIM_SECOND);
     end(&w);
 }
 END_TEST
@@ -790,11 +845,7 @@ START_TEST(d_resurrect_a_topic_of_the_same_name_begins_empty)
     produce(&w, &p, "t", 0, -1, 3);
     ck_assert_int_eq(produced(&w, &p), KAFKA_NONE);
     struct uuid old = topic_id(&w, "t");
-    struct delete_topics_request_topics named = {.name = slice_str("t")};
-    struct delete_topics_request request = {.topics = &named, .topics_count = 1};
-    struct delete_topics_response response = {0};
-    topic_delete(&w.meta.control, 6, &request, &response);
-    meta_commit(&w.meta);
+    delete_topic(&w, "t");
     if (_i == 0) replica_manager_apply(w.manager, &w.meta.delta); /* else the node is down meanwhile */
     create_topic(&w, "t", 1, 1, 1);
     if (_i == 1) restart(&w, SIM_CRASH_PROCESS);
@@ -892,6 +943,8 @@ int main(void)
     tcase_add_test(tcase, with_policy_os_the_page_cache_is_enough);
     tcase_add_test(tcase, batches_of_a_turn_share_one_commit_round);
     tcase_add_test(tcase, bad_requests_get_kafkas_errors_and_leave_no_trace);
+    tcase_add_test(tcase, i_seq_a_batch_waits_for_the_larger_one_before_it);
+    tcase_add_test(tcase, a_batch_that_is_being_compressed_may_lose_its_replica_or_its_process);
     tcase_add_test(tcase, i_dup_a_retry_gets_the_original_offset_when_that_is_committed);
     tcase_add_test(tcase, a_follower_that_stays_away_costs_the_produce_its_timeout);
     tcase_add_test(tcase, q_ack_refuses_before_the_append_below_min_insync_replicas);
