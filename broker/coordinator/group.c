@@ -362,6 +362,7 @@ struct group *group_create(struct group_shard *shard, struct slice id)
         .state = GROUP_EMPTY,
         .previous_state = GROUP_EMPTY,
         .state_ms = shard->wall_ms,
+        .logged = SLICE_NULL,
         .join_timer.kind = GROUP_TIMER_JOIN,
         .sync_timer.kind = GROUP_TIMER_SYNC,
     };
@@ -370,6 +371,7 @@ struct group *group_create(struct group_shard *shard, struct slice id)
     map_init(&group->pending, shard->seed);
     map_init(&group->votes, shard->seed);
     list_init(&group->waiting);
+    list_node_init(&group->in_snapshot);
     group_offsets_init(&group->offsets, &shard->names, shard->seed);
     group->bytes = sizeof *group + id.n;
     map_put(&shard->groups, group->id, group);
@@ -404,6 +406,8 @@ void group_destroy(struct group_shard *shard, struct group *group)
     text_free(group->id);
     text_free(group->protocol_type);
     text_free(group->protocol_name);
+    text_free(group->logged);
+    if (list_is_linked(&group->in_snapshot)) list_remove(&group->in_snapshot);
     mem_free(group);
 }
 

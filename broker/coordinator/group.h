@@ -93,6 +93,9 @@ struct group {
     int32_t delay_ms, delay_left_ms; /* this round's, and what may still be added */
     struct group_timer join_timer, sync_timer;
 
+    struct slice logged;          /* the value of its newest committed metadata record; SLICE_NULL: none */
+    struct list_node in_snapshot; /* in shard->snapshot.groups: not yet written again */
+    uint32_t snapshot_serial;     /* of the snapshot that its metadata record was written for */
     struct group_offsets offsets;
     uint32_t batch_count; /* under way */
     bool is_deleting;     /* its tombstone is under way: whoever would change the group waits for the outcome */

@@ -75,6 +75,16 @@ void batch_add_group_tombstone(struct group_batch *batch)
     end_span(batch, span, true);
 }
 
+void batch_add_logged_metadata(struct group_batch *batch)
+{
+    ASSERT(!slice_is_null(batch->group->logged));
+    struct record_span *span = new_span(batch);
+    group_record_write_metadata_key(&batch->bytes, batch->group->id);
+    span->value_at = writer_size(&batch->bytes);
+    writer_bytes(&batch->bytes, batch->group->logged);
+    end_span(batch, span, false);
+}
+
 static void fill_member(const struct group_member *member, struct slice assignment, struct group_metadata_value_members *out)
 {
     *out = (struct group_metadata_value_members){
@@ -173,7 +183,7 @@ struct group_batch *batch_newest(struct group_shard *shard, const struct group *
 {
     for (struct list_node *node = list_last(&shard->batches); node && node != &shard->batches.head; node = node->prev) {
         struct group_batch *batch = CONTAINER_OF(node, struct group_batch, node);
-        if (batch->group == group) return batch;
+        if (batch->group == group && batch->kind != BATCH_SNAPSHOT) return batch;
     }
     return NULL;
 }
@@ -266,7 +276,7 @@ static void answer_request(struct group_shard *shard, struct group_batch *batch,
 /* What those do who were waiting for a group's membership to be stored. */
 static void run_continuation(struct group_shard *shard, struct group_batch *batch, enum kafka_error error)
 {
-    if (batch->is_given_up || batch->kind == BATCH_OFFSETS || batch->kind == BATCH_DELETE) return;
+    if (batch->is_given_up || batch->kind == BATCH_OFFSETS || batch->kind == BATCH_DELETE || batch->kind == BATCH_SNAPSHOT) return;
     if (batch->kind == BATCH_ASSIGNMENT)
         on_assignment_stored(shard, batch, error);
     else if (batch->kind == BATCH_STATIC)
@@ -274,13 +284,28 @@ static void run_continuation(struct group_shard *shard, struct group_batch *batc
     group_account(shard, batch->group);
 }
 
+static void note_logged(struct group_batch *batch)
+{
+    for (size_t i = 0; i < batch->append.count; i++) {
+        const struct group_record *record = &batch->append.records[i];
+        struct group_record_key key;
+        bool is_key = group_record_parse_key(record->key, &key) == ERR_OK;
+        ASSERT(is_key);
+        if (key.type == GROUP_RECORD_METADATA) group_note_logged(batch->group, record->value);
+    }
+}
+
 /* The records say what has changed; the same code reads them when the log is loaded. */
 static void apply_committed(struct group_shard *shard, struct group_batch *batch)
 {
+    if (batch->kind == BATCH_SNAPSHOT) return;
     if (batch->kind == BATCH_OFFSETS || batch->kind == BATCH_DELETE)
         for (size_t i = 0; i < batch->append.count; i++) apply_record(shard, &batch->append.records[i]);
-    else
+    else {
         batch->group->is_committed = true;
+        note_logged(batch);
+        group_account(shard, batch->group);
+    }
 }
 
 /* Those that came while the group was being deleted: to the new group of that name, or to the old one that is still there. */
@@ -368,10 +393,15 @@ void on_appended(struct group_shard *shard, uint64_t token, enum kafka_error err
     ASSERT(batch->group->batch_count > 0);
     batch->group->batch_count--;
     if (error == KAFKA_NONE)
+        snapshot_on_committed(shard, batch);
+    else
+        snapshot_on_refused(shard, batch);
+    if (error == KAFKA_NONE)
         on_committed(shard, batch);
     else
         on_refused(shard, batch, append_error_to_client(error));
     batch_destroy(batch);
+    snapshot_go_on(shard);
 }
 
 /* Neither committed nor refused: the clients learn that now, the records take effect when they are committed. */

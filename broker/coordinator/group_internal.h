@@ -34,6 +34,7 @@ enum batch_kind {
     BATCH_EMPTY,      /* the last member has gone */
     BATCH_ASSIGNMENT, /* the leader's */
     BATCH_STATIC,     /* an instance id has a new member id */
+    BATCH_SNAPSHOT,   /* what is committed already, again */
 };
 
 struct record_span {
@@ -74,11 +75,13 @@ void batch_add_offset_tombstone(struct group_batch *batch, struct slice topic, i
 /* The group as it is, with the assignments given (count 0: those that the members have). */
 void batch_add_metadata(struct group_batch *batch, const struct sync_group_request_assignments *assignments, int32_t count);
 void batch_add_group_tombstone(struct group_batch *batch);
+/* The metadata record that the log has already. */
+void batch_add_logged_metadata(struct group_batch *batch);
 /* Asks for the append; the batch is the shard's from here on. */
 void batch_submit(struct group_shard *shard, struct group_batch *batch, struct group_request *request);
 void on_appended(struct group_shard *shard, uint64_t token, enum kafka_error error);
 void on_batch_timeout(struct group_shard *shard, struct group_batch *batch);
-/* The newest batch of the group that is under way, or NULL. */
+/* The newest batch of the group that is under way and changes it, or NULL. */
 struct group_batch *batch_newest(struct group_shard *shard, const struct group *group);
 /* Is an offset of this partition being written by a batch under way? */
 bool batch_writes_offset(const struct group_shard *shard, const struct group *group, struct slice topic, int32_t partition);
@@ -179,6 +182,17 @@ void on_offset_delete(struct group_shard *shard, struct group_request *request);
 void on_delete(struct group_shard *shard, struct group_request *request);
 /* Parks a request while the group is being deleted; false: it is not. */
 bool request_waits(struct group_shard *shard, struct group *group, struct group_request *request);
+
+/* ---- the state again (group_snapshot.c) ---- */
+
+void on_snapshot(struct group_shard *shard);
+void snapshot_on_committed(struct group_shard *shard, const struct group_batch *batch);
+/* Whatever the batch was. */
+void snapshot_on_refused(struct group_shard *shard, const struct group_batch *batch);
+/* Writes on when all that was written is committed. */
+void snapshot_go_on(struct group_shard *shard);
+/* A committed metadata record; `value` is copied. */
+void group_note_logged(struct group *group, struct slice value);
 
 /* ---- expiry (group_expiry.c) ---- */
 

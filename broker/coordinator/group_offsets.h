@@ -45,6 +45,7 @@ static inline struct slice committed_offset_metadata(const struct committed_offs
 struct group_topic {
     struct topic_name *name; /* one reference */
     uint32_t count, capacity;
+    uint32_t snapshot_serial;         /* of the snapshot that wrote these offsets again (group_shard.h) */
     struct committed_offset *offsets; /* by partition */
 };
 static inline struct slice group_topic_name(const struct group_topic *topic) { return slice_make(topic->name->bytes, topic->name->size); }

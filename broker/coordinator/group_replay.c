@@ -106,9 +106,11 @@ static void apply_metadata(struct group_shard *shard, struct slice id, struct sl
     struct arena arena;
     arena_init(&arena, codec_decode_budget(bytes.n));
     struct group_metadata_value value;
-    if (group_record_parse_metadata(bytes, &arena, &value) == ERR_OK && is_sane(&value))
+    if (group_record_parse_metadata(bytes, &arena, &value) == ERR_OK && is_sane(&value)) {
         load_group(shard, id, &value);
-    else
+        group_note_logged(group_get(shard, id), bytes);
+        group_account(shard, group_get(shard, id));
+    } else
         skip_malformed(shard);
     arena_deinit(&arena);
 }

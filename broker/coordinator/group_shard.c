@@ -17,6 +17,7 @@
  *   APPENDED        asserts                  effects, answers                    -                   on_appended
  *   TICK            -                        sessions, rebalances, expiry        -                   on_tick
  *   TOPIC_DELETED   -                        tombstones                          -                   on_topic_deleted
+ *   SNAPSHOT        asserts                  its state again, in batches         asserts             on_snapshot
  *   UNLOADED        UNLOADED                 all who wait: NOT_COORDINATOR       -                   on_unloaded */
 #include "broker/coordinator/group_internal.h"
 
@@ -133,6 +134,7 @@ void group_shard_init(struct group_shard *shard, const struct group_config *conf
     topic_names_init(&shard->names, seed);
     heap_init(&shard->timers);
     list_init(&shard->batches);
+    list_init(&shard->snapshot.groups);
 }
 
 /* Loaded members begin a session each: they could not reach their coordinator in between. */
@@ -184,6 +186,8 @@ static void on_unloaded(struct group_shard *shard)
     MAP_FOR_EACH (&shard->groups, struct group, group) unload_group(shard, group);
     timer_cancel(shard, &shard->expiry);
     shard->waiting_count = 0;
+    shard->snapshot.pending = 0;
+    shard->snapshot.state = GROUP_SNAPSHOT_NONE;
     shard->state = GROUP_SHARD_UNLOADED;
 }
 
@@ -242,6 +246,7 @@ static void dispatch(struct group_shard *shard, const struct group_event *event)
     case GROUP_EVENT_TOPIC_DELETED:
         if (is_active) on_topic_deleted(shard, event->topic.name, event->topic.id);
         break;
+    case GROUP_EVENT_SNAPSHOT: on_snapshot(shard); break;
     case GROUP_EVENT_UNLOADED:
         if (shard->state != GROUP_SHARD_UNLOADED) on_unloaded(shard);
         break;
@@ -310,6 +315,7 @@ void group_shard_invariants(const struct group_shard *shard)
     ASSERT_IMPLIES(shard->state != GROUP_SHARD_ACTIVE, list_is_empty(&shard->batches));
     ASSERT_IMPLIES(shard->state != GROUP_SHARD_ACTIVE, heap_first(&shard->timers) == NULL);
     ASSERT_IMPLIES(shard->state == GROUP_SHARD_UNLOADED, map_count(&shard->groups) == 0);
+    ASSERT_IMPLIES(shard->snapshot.state != GROUP_SNAPSHOT_RUNNING, list_is_empty(&shard->snapshot.groups));
     if (!FULL_SCAN) return;
     check_batches(shard);
     check_groups(shard);

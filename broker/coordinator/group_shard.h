@@ -61,6 +61,18 @@ struct group_counters {
     uint64_t offset_commits, offsets_expired, offsets_deleted, groups_deleted;
 };
 
+/* The whole state, written again behind everything else. Begun by GROUP_EVENT_SNAPSHOT, whose caller notes an offset up to which all
+ * records of the log are committed and told; once DONE, the log may begin there. FAILED: some append was refused meanwhile; nothing
+ * may go. A successor knows nothing of it: half a snapshot repeats what the log holds. */
+struct group_snapshot {
+    enum { GROUP_SNAPSHOT_NONE, GROUP_SNAPSHOT_RUNNING, GROUP_SNAPSHOT_DONE, GROUP_SNAPSHOT_FAILED } state;
+    uint32_t serial;
+    uint32_t pending;    /* its batches under way; may outlast its failure */
+    uint64_t last_token; /* of the batches that must be committed before it goes on */
+    struct list groups;  /* struct group.in_snapshot: still to be written */
+    uint64_t records, bytes;
+};
+
 struct group_shard {
     const struct group_config *config; /* the caller's; outlives the shard */
     enum group_shard_state state;
@@ -74,6 +86,7 @@ struct group_shard {
     struct list batches; /* struct group_batch under way, in the order of the log */
     uint64_t last_token;
     uint32_t waiting_count; /* requests behind a lock */
+    struct group_snapshot snapshot;
     struct group_counters counters;
     /* Of the step under way. */
     int64_t now_ms, wall_ms;
@@ -87,6 +100,7 @@ enum group_event_type {
     GROUP_EVENT_APPENDED, /* a batch was committed or refused */
     GROUP_EVENT_TICK,
     GROUP_EVENT_TOPIC_DELETED,
+    GROUP_EVENT_SNAPSHOT, /* asserts group_shard_can_snapshot() */
     GROUP_EVENT_UNLOADED, /* all who wait get NOT_COORDINATOR; batches under way are forgotten */
 };
 
@@ -137,6 +151,8 @@ void group_shard_describe(const struct group_shard *shard, struct slice group_id
 bool group_matches_filters(const struct group *group, const struct slice *states, int32_t states_count, const struct slice *types,
                            int32_t types_count);
 void group_list_entry(const struct group *group, struct list_groups_response_groups *out);
+/* Serving, no snapshot under way, and no record in the log that it does not understand: a snapshot would lose that one. */
+bool group_shard_can_snapshot(const struct group_shard *shard);
 /* Bytes of heap that the shard takes, nearly. */
 size_t group_shard_bytes(const struct group_shard *shard);
 

@@ -1,5 +1,7 @@
 #include "broker/node/group_coordinator.h"
 
+#include "broker/node/group_log.h"
+
 #include "common/assert.h"
 #include "common/checked.h"
 #include "common/limits.h"
@@ -27,12 +29,14 @@ struct led_partition {
     struct replica_fetch fetch;
     struct fetch_position position;
     int64_t end_offset; /* of the log when the epoch began; NO_OFFSET: not known yet */
+    int64_t log_bytes;  /* and how large it was */
     int64_t began_us;
     uint64_t unreadable_count; /* batches */
     struct env_timer again;    /* loading: try again; serving: ask after batches in doubt */
     /* Serving. */
     struct env_timer deadline; /* the shard's */
     struct list appends;       /* struct group_append, until the end of the turn */
+    struct group_log log;
     struct list_node to_store; /* in owner->to_store */
 };
 
@@ -54,6 +58,7 @@ struct group_coordinator {
     struct replica_manager *replicas;
     int32_t node_id;
     struct group_config config;
+    int64_t snapshot_bytes_min;
     struct led_partition **led; /* [led_count], by partition; NULL: led elsewhere */
     int32_t led_count;
     struct list to_store; /* struct led_partition */
@@ -112,14 +117,34 @@ static void store_destroy(struct store *store)
     mem_free(store);
 }
 
+/* The log is kept small: its state is written again at its end, and then it begins there. */
+static void look_after_log(struct led_partition *led, int64_t now_us)
+{
+    struct group_event event = {.type = GROUP_EVENT_SNAPSHOT};
+    if (led->shard.snapshot.state == GROUP_SNAPSHOT_RUNNING) return;
+    int64_t start = group_log_end(&led->log, &led->shard);
+    if (start != NO_OFFSET) {
+        log_line(logger_of(led->owner), LOG_INFO, "groups",
+                 OFFSETS_TOPIC "-%d is written again in %llu records and begins at offset %lld now", led->partition,
+                 (unsigned long long)led->shard.snapshot.records, (long long)start);
+        (void)replica_manager_advance_start(led->owner->replicas, led->topic_id, led->partition, start);
+    }
+    if (led->unreadable_count == 0 && group_log_begin(&led->log, &led->shard)) step(led, &event, now_us);
+}
+
 static void tell(struct store *store, enum kafka_error error, int64_t now_us)
 {
     struct led_partition *led = store->led;
+    int64_t next = error == KAFKA_NONE && store->doubt_end == NO_OFFSET
+                       ? store->partition.base_offset + store->partition.last_offset_delta + 1
+                       : NO_OFFSET;
     for (size_t i = 0; i < store->count; i++) {
         struct group_event event = {.type = GROUP_EVENT_APPENDED, .appended = {.token = store->tokens[i], .error = error}};
         step(led, &event, now_us);
     }
     store_destroy(store);
+    if (next != NO_OFFSET) group_log_told(&led->log, next);
+    if (error == KAFKA_NONE) look_after_log(led, now_us);
 }
 
 static bool is_in_doubt(enum kafka_error error)
@@ -226,6 +251,7 @@ static void store_some(struct led_partition *led)
             record_batch_builder_add(&builder, wall_ms, append->records[r].key, append->records[r].value, NULL, 0);
     }
     store->records = record_batch_builder_finish(&builder);
+    group_log_appended(&led->log, (int64_t)store->records->size);
     store->produce.buf = store->records;
     store->partition.records = buf_slice(store->records);
     replica_manager_produce(led->owner->replicas, &store->produce);
@@ -252,6 +278,7 @@ static void finish_loading(struct led_partition *led, int64_t now_us)
     struct group_event event = {.type = GROUP_EVENT_LOADED};
     const struct group_counters *counters = &led->shard.counters;
     step(led, &event, now_us);
+    group_log_init(&led->log, led->position.offset, led->log_bytes, led->owner->snapshot_bytes_min);
     if (led->end_offset > 0)
         log_line(logger_of(led->owner), LOG_INFO, "groups",
                  "coordinator of " OFFSETS_TOPIC "-%d (leader epoch %d) serves: %u groups, %llu offsets from %llu records, %lld ms",
@@ -261,7 +288,7 @@ static void finish_loading(struct led_partition *led, int64_t now_us)
         log_line(logger_of(led->owner), LOG_WARN, "groups",
                  OFFSETS_TOPIC
                  "-%d holds %llu records of kinds that are not served, %llu that are malformed and %llu batches that cannot be"
-                 " opened: they stay in the log",
+                 " opened: they stay in the log, which grows",
                  led->partition, (unsigned long long)counters->records_skipped, (unsigned long long)counters->records_malformed,
                  (unsigned long long)led->unreadable_count);
 }
@@ -347,6 +374,7 @@ static bool find_end(struct led_partition *led)
     if (!replica_manager_info(led->owner->replicas, led->topic_id, led->partition, &info)) return false;
     if (info.role != PARTITION_LEADER || info.leader_epoch != led->leader_epoch) return false;
     led->end_offset = info.log_end;
+    led->log_bytes = info.size_bytes;
     led->position.offset = info.log_start;
     return true;
 }
@@ -512,6 +540,7 @@ struct group_coordinator *group_coordinator_create(struct env *env, const struct
     c->replicas = replicas;
     c->node_id = node_id;
     c->config = config_of(config);
+    c->snapshot_bytes_min = config_number(config, CONFIG_OFFSETS_TOPIC_SNAPSHOT_MIN_BYTES);
     c->turn_end.run = on_turn_end;
     list_init(&c->to_store);
     list_init(&c->stores);

@@ -1,5 +1,6 @@
 /* What the files of the replica manager share: replica_manager.c (life, metadata), replica_recover.c (start), replica_produce.c,
- * replica_fetch.c, replica_offsets.c, replica_admin.c, replica_flush.c and replica_fetcher.c. Nobody else includes it. */
+ * replica_fetch.c, replica_offsets.c, replica_admin.c, replica_retention.c, replica_flush.c and replica_fetcher.c. Nobody else includes it.
+ */
 #ifndef SKIFF_BROKER_NODE_REPLICA_INTERNAL_H
 #define SKIFF_BROKER_NODE_REPLICA_INTERNAL_H
 
@@ -69,6 +70,7 @@ struct replica {
     struct list produced; /* produce_partition: to be appended at the end of this turn */
     struct producer_gaps gaps;
     struct list_node to_append;
+    struct list_node to_retain;
     struct list watchers; /* fetch_entry.watch */
 
     struct list_node to_flush;   /* in dir->to_flush */
@@ -112,6 +114,7 @@ struct replica_manager {
     struct list orphan_list;
 
     struct list to_append; /* replicas with something in `produced` */
+    struct list to_retain; /* replicas whose log start was moved up */
     struct list produces;  /* requests that wait */
     struct list produced;  /* answered: done() is due at the end of this turn */
     struct list parked;    /* fetch requests that wait */
@@ -154,6 +157,13 @@ void replica_feed_log(struct replica *replica, enum partition_event_type type, i
 static inline void replica_manager_schedule(struct replica_manager *manager) { env_at_turn_end(manager->env, &manager->turn_end); }
 /* The first offset that a consumer does not see. */
 int64_t replica_visible_end(const struct replica *replica, bool is_read_committed);
+
+/* ---- replica_retention.c ---- */
+
+/* The log start has moved up: at the end of the turn, segments that are wholly below it go. */
+void replica_retain_soon(struct replica *replica);
+void replica_retain_queued(struct replica_manager *manager);
+void replica_on_retention(struct env_timer *timer, int64_t now_us);
 
 /* ---- replica_recover.c ---- */
 

@@ -136,6 +136,7 @@ void replica_feed(struct replica *replica, const struct partition_event *event)
     log_changes(replica, actions.changed);
     if (actions.propose) send_proposal(replica, &actions.proposal);
     if (actions.changed) replica_fetch_wake(replica);
+    if (actions.changed & PARTITION_START_MOVED) replica_retain_soon(replica);
     /* The leader may be asked whether every replica has given records up for good. */
     if ((actions.changed & PARTITION_START_MOVED) && replica->partition.role == PARTITION_FOLLOWER) replica_want_durable_start(replica);
     replica_check_deletions(replica);
@@ -238,6 +239,7 @@ static void retire(struct replica *replica, enum partition_event_type why)
 static void free_replica(struct replica *replica)
 {
     replica_fetch_unwatch(replica);
+    if (list_is_linked(&replica->to_retain)) list_remove(&replica->to_retain);
     map_remove(&replica->manager->replicas, MAP_KEY(&replica->target));
     list_remove(&replica->in_manager);
     partition_deinit(&replica->partition);
@@ -411,33 +413,6 @@ static void on_checkpoint(struct env_timer *timer, int64_t now_us)
     set_timer(m, timer, m->options.checkpoint_interval_ms);
 }
 
-static void retain(struct replica *replica, int64_t wall_ms)
-{
-    const struct topic_settings *settings = &replica->settings;
-    int64_t retention_ms = settings->is_deleted_by_age ? settings->retention_ms : -1;
-    int64_t retention_bytes = settings->is_deleted_by_age ? settings->retention_bytes : -1;
-    if (plog_is_busy(replica->log)) return;
-    plog_expire_producers(replica->log, wall_ms);
-    plog_delete_old_segments(replica->log, retention_ms, retention_bytes, wall_ms, replica->partition.high_watermark);
-    if (plog_is_failed(replica->log))
-        replica_on_log_error(replica, "deleting old segments", ERR_IO);
-    else if (plog_start(replica->log) > replica->partition.log_start)
-        replica_feed_log(replica, PARTITION_TRIMMED, plog_start(replica->log));
-}
-
-static void on_retention(struct env_timer *timer, int64_t now_us)
-{
-    (void)now_us;
-    struct replica_manager *m = CONTAINER_OF(timer, struct replica_manager, retention);
-    int64_t wall_ms = env_wall_ms(m->env);
-    LIST_FOR_EACH (&m->all, node) {
-        struct replica *replica = CONTAINER_OF(node, struct replica, in_manager);
-        if (replica->partition.role != PARTITION_OFFLINE) retain(replica, wall_ms);
-        if (m->options.counts_unflushed && partition_needs_flush(&replica->partition)) replica_want_flush(replica);
-    }
-    set_timer(m, timer, m->options.retention_check_ms);
-}
-
 /* Appends, then the commit rounds that make them durable, then readers, then answers. What the answers bring about runs in
  * another round of the same turn. */
 static void on_turn_end(struct env_turn_end *turn_end, int64_t now_us)
@@ -445,6 +420,7 @@ static void on_turn_end(struct env_turn_end *turn_end, int64_t now_us)
     struct replica_manager *m = CONTAINER_OF(turn_end, struct replica_manager, turn_end);
     struct list_node *node = NULL;
     while ((node = list_pop_front(&m->to_append)) != NULL) replica_append_queued(CONTAINER_OF(node, struct replica, to_append), now_us);
+    replica_retain_queued(m);
     replica_start_commits(m);
     replica_write_wanted_starts(m);
     replica_fetch_run_woken(m, now_us);
@@ -470,8 +446,8 @@ static void on_turn_end(struct env_turn_end *turn_end, int64_t now_us)
 
 static void init_lists(struct replica_manager *m)
 {
-    struct list *lists[] = {&m->all,   &m->orphan_list, &m->to_append, &m->produces, &m->produced, &m->parked,
-                            &m->woken, &m->fetched,     &m->listing,   &m->listed,   &m->deleted};
+    struct list *lists[] = {&m->all,    &m->orphan_list, &m->to_append, &m->to_retain, &m->produces, &m->produced,
+                            &m->parked, &m->woken,       &m->fetched,   &m->listing,   &m->listed,   &m->deleted};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) list_init(lists[i]);
     struct map *maps[] = {&m->replicas, &m->orphans, &m->fetchers};
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) map_init(maps[i], env_random64(m->env));
@@ -482,7 +458,7 @@ static void start_timers(struct replica_manager *m)
     m->turn_end.run = on_turn_end;
     env_timer_init(&m->tick, on_tick);
     env_timer_init(&m->checkpoint, on_checkpoint);
-    env_timer_init(&m->retention, on_retention);
+    env_timer_init(&m->retention, replica_on_retention);
     env_timer_init(&m->stop.timer, on_stop);
     set_timer(m, &m->tick, max_i64(1, m->options.replica_lag_max_ms / TICKS_PER_LAG));
     set_timer(m, &m->checkpoint, m->options.checkpoint_interval_ms);
