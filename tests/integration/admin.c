@@ -6,6 +6,8 @@
  *   admin BOOTSTRAP configs TOPIC                   "key=value", one a line, sorted by the broker
  *   admin BOOTSTRAP alter TOPIC KEY=VALUE...        replaces the topic's configs
  *   admin BOOTSTRAP alter-many TOPIC COUNT          COUNT changes, one after the other
+ *   admin BOOTSTRAP commit GROUP TOPIC COUNT        COUNT commits of partition 0, offsets 1 to COUNT, one after the other
+ *   admin BOOTSTRAP committed GROUP TOPIC           the offset that is committed for partition 0
  *   admin BOOTSTRAP create-many PREFIX COUNT PARTITIONS REPLICAS     COUNT topics in one request
  *
  * Status 0 on success; else 1 and the broker's error name and text on stderr. */
@@ -18,6 +20,7 @@
 
 enum { TIMEOUT_MS = 60000 };
 
+static const char *bootstrap;
 static rd_kafka_t *client;
 static rd_kafka_queue_t *queue;
 
@@ -196,16 +199,57 @@ static int alter_many(char *topic, const char *count)
     return status;
 }
 
+static rd_kafka_t *new_consumer(const char *group)
+{
+    char why[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    bool is_set = rd_kafka_conf_set(conf, "bootstrap.servers", bootstrap, why, sizeof why) == RD_KAFKA_CONF_OK &&
+                  rd_kafka_conf_set(conf, "group.id", group, why, sizeof why) == RD_KAFKA_CONF_OK;
+    ASSERT(is_set);
+    rd_kafka_t *consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    ASSERT(consumer != NULL);
+    return consumer;
+}
+
+static int commit(char **arguments)
+{
+    rd_kafka_t *consumer = new_consumer(arguments[0]);
+    rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *partition = rd_kafka_topic_partition_list_add(offsets, arguments[1], 0);
+    int status = 0;
+    for (int64_t i = 1; i <= number(arguments[2]) && status == 0; i++) {
+        partition->offset = i;
+        status = complain("commit", rd_kafka_commit(consumer, offsets, 0), NULL);
+    }
+    rd_kafka_topic_partition_list_destroy(offsets);
+    rd_kafka_destroy(consumer);
+    return status;
+}
+
+static int committed(char **arguments)
+{
+    rd_kafka_t *consumer = new_consumer(arguments[0]);
+    rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *partition = rd_kafka_topic_partition_list_add(offsets, arguments[1], 0);
+    int status = complain("committed", rd_kafka_committed(consumer, offsets, TIMEOUT_MS), NULL);
+    if (status == 0) (void)printf("%lld\n", (long long)partition->offset);
+    rd_kafka_topic_partition_list_destroy(offsets);
+    rd_kafka_destroy(consumer);
+    return status;
+}
+
 static int run(const char *command, int count, char **arguments)
 {
     if (strcmp(command, "create") == 0 && count >= 3) return create(count, arguments);
     if (strcmp(command, "create-many") == 0 && count == 4) return create_many(arguments);
+    if (strcmp(command, "commit") == 0 && count == 3) return commit(arguments);
+    if (strcmp(command, "committed") == 0 && count == 2) return committed(arguments);
     if (strcmp(command, "delete") == 0 && count == 1) return delete (arguments[0]);
     if (strcmp(command, "partitions") == 0 && count == 2) return add_partitions(arguments[0], arguments[1]);
     if (strcmp(command, "configs") == 0 && count == 1) return describe_configs(arguments[0]);
     if (strcmp(command, "alter-many") == 0 && count == 2) return alter_many(arguments[0], arguments[1]);
     if (strcmp(command, "alter") == 0 && count >= 2) return alter_configs(count, arguments);
-    (void)fprintf(stderr, "usage: admin BOOTSTRAP create|create-many|delete|partitions|configs|alter ARGUMENT...\n");
+    (void)fprintf(stderr, "usage: admin BOOTSTRAP create|create-many|commit|committed|delete|partitions|configs|alter ARGUMENT...\n");
     return 2;
 }
 
@@ -213,6 +257,7 @@ int main(int argc, char **argv)
 {
     char why[256];
     if (argc < 3) return run("", 0, NULL);
+    bootstrap = argv[1];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     (void)rd_kafka_conf_set(conf, "bootstrap.servers", argv[1], why, sizeof why);
     (void)rd_kafka_conf_set(conf, "log_level", "0", why, sizeof why);
