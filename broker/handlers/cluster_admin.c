@@ -130,7 +130,8 @@ enum request_progress handle_list_config_resources(struct call *call, const void
 
 enum request_progress handle_describe_client_quotas(struct call *call, const void *message)
 {
-    struct describe_client_quotas_response response = {0};
+    struct describe_client_quotas_response response;
+    codec_set_defaults(KMSG_DESCRIBE_CLIENT_QUOTAS_RESPONSE, &response);
     quota_describe(call_image(call), message, &call->arena, &response);
     call_respond(call, &response);
     return REQUEST_DONE;
@@ -149,16 +150,23 @@ enum request_progress handle_describe_acls(struct call *call, const void *messag
 enum request_progress handle_describe_user_scram_credentials(struct call *call, const void *message)
 {
     const struct describe_user_scram_credentials_request *request = message;
-    struct describe_user_scram_credentials_response response = {0};
-    response.results_count = request->users_count > 0 ? request->users_count : 0;
-    response.results = arena_calloc(&call->arena, (size_t)response.results_count, sizeof *response.results);
-    for (int32_t i = 0; i < response.results_count; i++) {
+    struct describe_user_scram_credentials_response response;
+    int32_t count = request->users_count > 0 ? request->users_count : 0;
+    struct map seen;
+    map_init(&seen, 0);
+    codec_set_defaults(KMSG_DESCRIBE_USER_SCRAM_CREDENTIALS_RESPONSE, &response);
+    response.results = arena_calloc(&call->arena, (size_t)count, sizeof *response.results);
+    for (int32_t i = 0; i < count; i++) {
         struct slice user = request->users[i].name;
-        response.results[i].user = user;
-        response.results[i].error_code = KAFKA_RESOURCE_NOT_FOUND;
-        response.results[i].error_message =
-            arena_printf(&call->arena, "Attempt to describe a user credential that does not exist: %.*s", SLICE_ARG(user));
+        struct describe_user_scram_credentials_response_results *result = map_get(&seen, user);
+        const char *text = result ? "Cannot describe SCRAM credentials for the same user twice in a single request"
+                                  : "Attempt to describe a user credential that does not exist";
+        enum kafka_error error = result ? KAFKA_DUPLICATE_RESOURCE : KAFKA_RESOURCE_NOT_FOUND;
+        if (!result) map_put(&seen, user, result = &response.results[response.results_count++]);
+        *result = (struct describe_user_scram_credentials_response_results){
+            .user = user, .error_code = (int16_t)error, .error_message = arena_printf(&call->arena, "%s: %.*s", text, SLICE_ARG(user))};
     }
+    map_deinit(&seen);
     call_respond(call, &response);
     return REQUEST_DONE;
 }

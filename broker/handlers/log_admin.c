@@ -107,7 +107,7 @@ static void describe_partition(struct call *call, struct slice name, const struc
         error = topic ? replica_manager_check_leader(call->dispatch->replicas, topic->id, out->partition_index)
                       : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     out->error_code = (int16_t)error;
-    if (error == KAFKA_INVALID_TOPIC_EXCEPTION) out->error_message = error_text(error);
+    if (error == KAFKA_INVALID_TOPIC_EXCEPTION || !topic) out->error_message = error_text(error);
     if (error == KAFKA_NONE) list_producers(call, topic->id, out);
 }
 

@@ -29,7 +29,10 @@ static void check_one(struct replica_delete_records *request)
         return;
     }
     request->low_watermark = partition_low_watermark(&replica->partition, replica->durable_start);
-    if (request->low_watermark >= request->offset) finish(request, KAFKA_NONE);
+    if (request->low_watermark >= request->offset)
+        finish(request, KAFKA_NONE);
+    else if (request->is_late && replica->durable_start >= request->offset)
+        finish(request, KAFKA_REQUEST_TIMED_OUT);
 }
 
 void replica_check_deletions(struct replica *replica)
@@ -57,8 +60,15 @@ void replica_on_starts_durable(struct log_dir *dir)
 
 static void on_timeout(struct env_timer *timer, int64_t now_us)
 {
-    (void)now_us;
-    finish(CONTAINER_OF(timer, struct replica_delete_records, timer), KAFKA_REQUEST_TIMED_OUT);
+    struct replica_delete_records *request = CONTAINER_OF(timer, struct replica_delete_records, timer);
+    const struct replica_manager *m = request->manager;
+    if (request->is_late || request->replica->durable_start >= request->offset) {
+        finish(request, KAFKA_REQUEST_TIMED_OUT);
+        return;
+    }
+    /* A client that does not wait for other replicas still learns what became of ours. */
+    request->is_late = true;
+    env_timer_set(m->env, timer, saturating_add_i64(now_us, m->options.flush_stall_ms * 1000));
 }
 
 static enum kafka_error check(const struct replica_delete_records *request, const struct replica *replica)
@@ -77,6 +87,7 @@ void replica_manager_delete_records(struct replica_manager *m, struct replica_de
     request->manager = m;
     request->replica = replica;
     request->low_watermark = -1;
+    request->is_late = false;
     list_node_init(&request->node);
     env_timer_init(&request->timer, on_timeout);
     enum kafka_error error = replica ? check(request, replica) : replica_absent_error(m, request->topic_id, request->partition);

@@ -235,6 +235,7 @@ struct replica_delete_records {
     struct replica *replica;
     struct list_node node;
     struct env_timer timer;
+    bool is_late; /* the time is up: only our own disk is waited for */
 };
 void replica_manager_delete_records(struct replica_manager *manager, struct replica_delete_records *request);
 

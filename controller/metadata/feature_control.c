@@ -69,9 +69,7 @@ static struct refusal update_one(struct control *control, struct slice name, int
     const struct feature *feature = find_feature(name);
     if (!feature)
         return REFUSE(control, INVALID_UPDATE_VERSION,
-                      "Invalid update version %d for feature %.*s. Local controller %d does not "
-                      "support this feature.",
-                      level, SLICE_ARG(name), control->image->controller_id);
+                      "Invalid update version %d for feature %.*s. The controller does not support this feature.", level, SLICE_ARG(name));
     uint32_t now = image_feature_level(control->image, feature->name);
     if (type < UPGRADE || type > UNSAFE_DOWNGRADE)
         return REFUSE(control, INVALID_UPDATE_VERSION,
@@ -119,6 +117,7 @@ void feature_update(struct control *control, int16_t version, const struct updat
     }
     /* All or nothing (KIP-584). */
     if (is_refused(first) || request->validate_only) records_rollback(control->records);
+    response->error_message = SLICE_NULL;
     if (!is_refused(first)) return;
     response->results_count = 0;
     response->error_code = (int16_t)first.error;

@@ -11,7 +11,7 @@ static struct refusal cancel(struct control *control, const struct image_topic *
 {
     struct partition_edit edit;
     if (!image_reassignment_get(control->image, topic->id, partition))
-        return REFUSE(control, NO_REASSIGNMENT_IN_PROGRESS, "No partition reassignment is in progress.");
+        return (struct refusal){KAFKA_NO_REASSIGNMENT_IN_PROGRESS, SLICE_NULL};
     partition_edit_begin(&edit, control->image, topic, partition);
     if (!partition_edit_revert(&edit) && !edit.is_unclean_allowed)
         return REFUSE(control, INVALID_REPLICA_ASSIGNMENT,
@@ -222,7 +222,7 @@ static void say_partition(struct elect_leaders_response_partition_result *out, i
         .partition_id = partition, .error_code = (int16_t)refusal.error, .error_message = refusal.message};
 }
 
-/* What has the wanted leader already is not in the answer. */
+/* Every topic is in the answer, but no partition that has the wanted leader already. */
 static void elect_everywhere(struct control *control, enum election_type type, struct elect_leaders_response *response)
 {
     const struct image_topic *topic = NULL;
@@ -230,16 +230,14 @@ static void elect_everywhere(struct control *control, enum election_type type, s
         arena_calloc(control->arena, map_count(&control->image->topics), sizeof *response->replica_election_results);
     for (uint32_t at = 0; (topic = image_next_topic(control->image, &at));) {
         struct elect_leaders_response_replica_election_results *out =
-            &response->replica_election_results[response->replica_election_results_count];
+            &response->replica_election_results[response->replica_election_results_count++];
         *out = (struct elect_leaders_response_replica_election_results){.topic = slice_make(topic->name, topic->name_size)};
+        out->partition_result = arena_calloc(control->arena, (size_t)topic->partition_count, sizeof *out->partition_result);
         for (int32_t i = 0; i < topic->partition_count; i++) {
             struct refusal refusal = elect_one(control, topic, i, type);
             if (refusal.error == KAFKA_ELECTION_NOT_NEEDED) continue;
-            if (!out->partition_result)
-                out->partition_result = arena_calloc(control->arena, (size_t)topic->partition_count, sizeof *out->partition_result);
             say_partition(&out->partition_result[out->partition_result_count++], i, refusal);
         }
-        response->replica_election_results_count += out->partition_result_count > 0;
     }
 }
 

@@ -368,3 +368,95 @@ table("ApiVersions", {
     "plain": {"ClientSoftwareName": "test", "ClientSoftwareVersion": "1"}, "no name": {"ClientSoftwareName": "", "ClientSoftwareVersion": "1"},
     "odd name": {"ClientSoftwareName": "-a", "ClientSoftwareVersion": "1"}, "odd version": {"ClientSoftwareName": "a", "ClientSoftwareVersion": "1 2"},
 })
+
+
+# ---- what operators ask ----------------------------------------------------------------------------------------------
+
+def cut(topic, *parts, timeout_ms=10000):
+    return {"Topics": [{"Name": topic, "Partitions": [{"PartitionIndex": p, "Offset": o} for p, o in parts]}], "TimeoutMs": timeout_ms}
+
+
+def move(*parts, topic="grows", **more):
+    return {"TimeoutMs": 10000, "Topics": [{"Name": topic, "Partitions": [{"PartitionIndex": p, "Replicas": r} for p, r in parts]}], **more}
+
+
+def elect(*partitions, topic="t", kind=0):
+    return {"ElectionType": kind, "TopicPartitions": [{"Topic": topic, "Partitions": list(partitions)}], "TimeoutMs": 10000}
+
+
+def quota(entity, *changes, only_check=False):
+    return {"Entries": [{"Entity": [{"EntityType": t, "EntityName": n} for t, n in entity],
+                         "Ops": [{"Key": k, "Value": v or 0.0, "Remove": v is None} for k, v in changes]}], "ValidateOnly": only_check}
+
+
+def quotas(*filters, strict=False):
+    return {"Components": [{"EntityType": t, "MatchType": k, "Match": m} for t, k, m in filters], "Strict": strict}
+
+
+table("DeleteRecords", {
+    "to 1": cut("t", (0, 1)), "to 0": cut("t", (0, 0)), "to the end": cut("u", (0, -1)), "beyond the end": cut("t", (0, 1000)), "to -2": cut("t", (0, -2)),
+    "not there": cut("absent", (0, 0)), "partition 9": cut("t", (9, 0)), "partition -1": cut("t", (-1, 0)), "nothing": {"TimeoutMs": 1000},
+    "compacted": cut("compacted", (0, 0)), "no time": cut("t", (0, 2), timeout_ms=0), "bad name": cut("a b", (0, 0)),
+})
+table("DescribeLogDirs", {
+    "one": {"Topics": [{"Topic": "t", "Partitions": [0, 1]}]}, "not there": {"Topics": [{"Topic": "absent", "Partitions": [0]}]},
+    "partition 9": {"Topics": [{"Topic": "t", "Partitions": [9]}]}, "nothing": {"Topics": []}, "twice": {"Topics": [{"Topic": "t", "Partitions": [0, 0]}]},
+})
+table("DescribeProducers", {
+    "one": {"Topics": [{"Name": "t", "PartitionIndexes": [0]}]}, "not there": {"Topics": [{"Name": "absent", "PartitionIndexes": [0]}]},
+    "partition 9": {"Topics": [{"Name": "t", "PartitionIndexes": [9]}]}, "bad name": {"Topics": [{"Name": "a b", "PartitionIndexes": [0]}]}, "nothing": {},
+})
+table("ElectLeaders", {
+    "preferred": elect(0), "unclean": elect(0, kind=1), "not there": elect(0, topic="absent"), "partition 9": elect(9), "all": {"TopicPartitions": None, "TimeoutMs": 10000},
+    "nothing": {"TopicPartitions": [], "TimeoutMs": 10000}, "two": elect(0, 1),
+})
+table("AlterPartitionReassignments", {
+    "as it is": move((0, [0])), "cancel": move((0, None)), "no replicas": move((0, [])), "twice": move((0, [0, 0])), "another broker": move((0, [9])),
+    "broker -1": move((0, [-1])), "not there": move((0, [0]), topic="absent"), "partition 9": move((9, [0])), "nothing": {"TimeoutMs": 1000},
+    "cancel what is not there": move((0, None), topic="absent"),
+})
+case("AlterPartitionReassignments", "another factor", lambda peer, v: move((0, [0, 9]), AllowReplicationFactorChange=False), first=1)
+table("ListPartitionReassignments", {
+    "all": {"Topics": None, "TimeoutMs": 1000}, "one": {"Topics": [{"Name": "t", "PartitionIndexes": [0]}], "TimeoutMs": 1000},
+    "not there": {"Topics": [{"Name": "absent", "PartitionIndexes": [0]}], "TimeoutMs": 1000}, "nothing": {"Topics": [], "TimeoutMs": 1000},
+})
+table("AlterClientQuotas", {
+    "user": quota([("user", "alice")], ("producer_byte_rate", 1000.0), ("request_percentage", 12.5)), "default": quota([("client-id", None)], ("consumer_byte_rate", 5.0)),
+    "both": quota([("user", "bob"), ("client-id", "x")], ("consumer_byte_rate", 7.0)), "address": quota([("ip", "127.0.0.1")], ("connection_creation_rate", 5.0)),
+    "check only": quota([("user", "carol")], ("producer_byte_rate", 1.0), only_check=True), "no entity": quota([], ("producer_byte_rate", 1.0)),
+    "odd entity": quota([("planet", "earth")], ("producer_byte_rate", 1.0)), "empty name": quota([("user", "")], ("producer_byte_rate", 1.0)),
+    "odd key": quota([("user", "alice")], ("colour", 1.0)), "key of another": quota([("user", "alice")], ("connection_creation_rate", 1.0)),
+    "zero": quota([("user", "alice")], ("producer_byte_rate", 0.0)), "negative": quota([("user", "alice")], ("producer_byte_rate", -1.0)),
+    "half": quota([("user", "alice")], ("producer_byte_rate", 1.5)), "user and address": quota([("user", "a"), ("ip", "127.0.0.1")], ("producer_byte_rate", 1.0)),
+    "remove": quota([("user", "alice")], ("request_percentage", None)), "remove what is not set": quota([("user", "dave")], ("request_percentage", None)), "nothing": {},
+})
+table("DescribeClientQuotas", {
+    "all": quotas(), "users": quotas(("user", 2, None)), "alice": quotas(("user", 0, "alice")), "default": quotas(("client-id", 1, None)),
+    "only users": quotas(("user", 2, None), strict=True), "both": quotas(("user", 2, None), ("client-id", 2, None)), "nobody": quotas(("user", 0, "nobody")),
+    "odd entity": quotas(("planet", 2, None)), "empty entity": quotas(("", 2, None)), "twice": quotas(("user", 2, None), ("user", 1, None)),
+    "match 9": quotas(("user", 9, None)), "no name": quotas(("user", 0, None)), "a name too many": quotas(("user", 1, "x")),
+    "user and address": quotas(("user", 2, None), ("ip", 2, None)), "address": quotas(("ip", 2, None)),
+})
+table("DescribeUserScramCredentials", {"all": {"Users": None}, "nobody": {"Users": []}, "one": {"Users": [{"Name": "alice"}]}, "twice": {"Users": [{"Name": "a"}, {"Name": "a"}]}, "no name": {"Users": [{"Name": ""}]}})
+table("DescribeAcls", {"any": {"ResourceTypeFilter": 1, "PatternTypeFilter": 3, "Operation": 1, "PermissionType": 1}})
+table("ListConfigResources", {"default": {}})
+for type_ in (2, 4, 8, 16, 32, 99, 0):
+    case("ListConfigResources", f"type {type_}", lambda peer, v, t=type_: {"ResourceTypes": [t]}, first=1)
+
+
+def level(name, to, kind=1, only_check=False):
+    def build(peer, version):
+        update = {"Feature": name, "MaxVersionLevel": to}
+        update.update({"AllowDowngrade": kind > 1} if version == 0 else {"UpgradeType": kind})
+        return {"TimeoutMs": 10000, "FeatureUpdates": [update], **({"ValidateOnly": only_check} if version > 0 else {})}
+    return build
+
+
+for name_, build_ in {
+    "same": level("eligible.leader.replicas.version", 1), "down": level("eligible.leader.replicas.version", 0), "safely down": level("eligible.leader.replicas.version", 0, 2),
+    "up": level("eligible.leader.replicas.version", 1), "too high": level("eligible.leader.replicas.version", 9), "negative": level("eligible.leader.replicas.version", -1),
+    "unknown": level("no.such.version", 1), "type 9": level("eligible.leader.replicas.version", 1, 9), "metadata down": level("metadata.version", 1, 2),
+}.items():
+    case("UpdateFeatures", name_, build_, last=0 if name_ == "type 0" else 99)
+table("UpdateFeatures", {"nothing": {"TimeoutMs": 10000}})
+table("UnregisterBroker", {"not there": {"BrokerId": 9}, "-1": {"BrokerId": -1}})

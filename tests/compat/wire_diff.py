@@ -66,6 +66,9 @@ MAY_DIFFER = [
     ("DescribeQuorum", r"\d+ twice", "", "each is answered"),
     ("DescribeTopicPartitions", r"\d+ cursor (at another|behind|-1)", "", "no answer gave such a cursor; it still says where to go on"),
     ("DescribeCluster", r"\d+ (controllers|endpoint 9)", r"(ClusterId|ControllerId|EndpointType): ", "beside an error"),
+    ("AlterPartitionReassignments", r"\d+ nothing", r"ErrorMessage: Kafka '', Skiff None", "nothing either way"),
+    ("UpdateFeatures", ".*", r"Results.*ErrorMessage: Kafka 'text', Skiff None", "of a success; Kafka says NONE"),
+    ("UpdateFeatures", r"0 safely down", "", "Kafka does not look at AllowDowngrade"),
     ("ApiVersions", ".*", r"(ApiKeys|Features)", "what is served is compared API by API"),
 ]
 
@@ -142,9 +145,11 @@ class Peer:
 # ---- what is the same although it is not equal -----------------------------------------------------------------------
 
 ORDER = ("Name", "Topic", "TopicName", "ResourceName", "Key", "TopicId", "ApiKey", "NodeId", "BrokerId", "ReplicaId", "PartitionIndex",
-         "Partition", "Index", "BatchIndex")
-SIGNS = {"SessionId", "ProducerId", "LogAppendTimeMs", "LastFetchTimestamp", "LastCaughtUpTimestamp", "LogEndOffset"}
-MASKED = {"Host", "Port", "ClusterId", "FinalizedFeaturesEpoch"}
+         "Partition", "Index", "BatchIndex",
+         "EntityType", "ResourceType")
+SIGNS = {"SessionId", "ProducerId", "LogAppendTimeMs", "LastFetchTimestamp", "LastCaughtUpTimestamp", "LogEndOffset", "PartitionSize",
+         "TotalBytes", "UsableBytes"}
+MASKED = {"LogDir", "Host", "Port", "ClusterId", "FinalizedFeaturesEpoch"}
 TEXTS = {"ErrorMessage", "BatchIndexErrorMessage", "Documentation"}
 
 

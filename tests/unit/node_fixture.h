@@ -61,8 +61,8 @@ static inline void fixture_configure(struct fixture_node *n)
     char text[1024], reason[CONFIG_LINE_MAX] = "";
     int used = snprintf(text, sizeof text,
                         "node.id=%d\nlog.dirs=/data\nlisteners=PLAINTEXT://%s:9092,CONTROLLER://%s:9093\n"
-                        "controller.listener.names=CONTROLLER\n%s\ncontroller.quorum.voters=",
-                        n->id, n->host, n->host, f->settings);
+                        "controller.listener.names=CONTROLLER\nbroker.rack=rack%d\n%s\ncontroller.quorum.voters=",
+                        n->id, n->host, n->host, n->id, f->settings);
     for (int32_t i = 0; i < f->node_count; i++)
         used += snprintf(text + used, sizeof text - (size_t)used, "%s%d@%s:9093", i ? "," : "", i, f->nodes[i].host);
     config_init(&n->config, NULL, NULL);

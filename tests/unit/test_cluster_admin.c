@@ -83,7 +83,9 @@ static int32_t listed(struct fixture *f)
 static bool has_moved(void *context)
 {
     const struct fixture *f = context;
-    return map_count(&broker_node_image(f->broker)->reassignments) == 0 && topic_of(f, "events")->partitions[0].leader == 2;
+    for (int32_t i = 0; i < f->node_count; i++)
+        if (map_count(&broker_node_image(f->nodes[i].broker)->reassignments) > 0) return false;
+    return topic_of(f, "events")->partitions[0].leader == 2;
 }
 
 START_TEST(replicas_move_with_their_records)
@@ -113,28 +115,35 @@ END_TEST
 
 /* ---- racks (KIP-392) ------------------------------------------------------------------------------------------------- */
 
+/* Each node of the fixture is a rack of its own. */
 START_TEST(consumers_are_sent_to_the_replica_in_their_rack)
 {
-    /* The fixture's nodes share their settings, so all stand in one rack: the leader's. */
-    struct fixture *f =
-        fixture_create_nodes("replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector\nbroker.rack=here\n", 2);
+    struct fixture *f = fixture_create_nodes("replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector\n", 2);
     create_on(f, "events", (int32_t[]){0, 1}, 2);
     produce(f, "events", 3);
     sim_run_for(f->sim, SIM_SECOND);
     for (int16_t version = 10; version <= 18; version++) {
-        const struct fetch_response_partitions *answer = fetch(f, version, "events", 0, "here");
+        const char *const at_home[] = {"", "rack0", "rack9"};
+        for (size_t i = 0; i < 3; i++) {
+            const struct fetch_response_partitions *own = fetch(f, version, "events", 0, at_home[i]);
+            ck_assert_int_eq(own->preferred_read_replica, -1);
+            ck_assert_int_gt((int)own->records.n, 0);
+        }
+        const struct fetch_response_partitions *answer = fetch(f, version, "events", 3, "rack1");
         ck_assert_int_eq(answer->error_code, 0);
-        ck_assert_int_gt((int)answer->records.n, 0);
-        if (version >= 11) ck_assert_int_eq(answer->preferred_read_replica, -1);
+        ck_assert_int_eq(answer->preferred_read_replica, version < 11 ? -1 : 1);
+        ck_assert_int_eq(answer->high_watermark, 3);
+        ck_assert_int_eq((int)answer->records.n, 0);
     }
     fixture_connect_to(f, 1);
     for (int16_t version = 10; version <= 18; version++) {
-        const struct fetch_response_partitions *answer = fetch(f, version, "events", 0, "here");
+        const struct fetch_response_partitions *answer = fetch(f, version, "events", 0, "rack1");
         ck_assert_int_eq(answer->error_code, version < 11 ? KAFKA_NOT_LEADER_OR_FOLLOWER : KAFKA_NONE);
         if (version < 11) continue;
         ck_assert_int_gt((int)answer->records.n, 0);
+        ck_assert_int_eq(answer->preferred_read_replica, -1);
         ck_assert_int_eq(answer->high_watermark, 3);
-        ck_assert_int_eq(fetch(f, version, "events", 9, "here")->error_code, KAFKA_OFFSET_OUT_OF_RANGE);
+        ck_assert_int_eq(fetch(f, version, "events", 9, "rack1")->error_code, KAFKA_OFFSET_OUT_OF_RANGE);
     }
     fixture_end(f);
 }
