@@ -14,6 +14,7 @@
 #define SKIFF_PROTO_CONNECTION_H
 
 #include "common/env.h"
+#include "common/limits.h"
 #include "common/log_limit.h"
 #include "common/map.h"
 #include "proto/assembler.h"
@@ -127,6 +128,7 @@ struct server {
     struct list listeners;
     struct map addresses;      /* connections by peer address */
     uint32_t connection_count; /* without those of protected listeners */
+    uint64_t accepted_count, refused_count;
     struct env_timer ready_timer;
     struct env_timer sweep_timer; /* idle and slow connections */
     struct log_limit log_limits[SERVER_CAUSE_COUNT];
@@ -139,6 +141,16 @@ NODISCARD enum err server_listen(struct server *server, const char *name, const 
                                  uint16_t *bound);
 /* No new connections; those that are there go on. */
 void server_stop_listening(struct server *server);
+/* For /metrics. */
+struct server_traffic {
+    struct {
+        const char *name; /* lives as long as the server */
+        uint32_t connections;
+    } listeners[LISTENERS_MAX];
+    size_t listener_count;
+    uint64_t accepted, refused; /* since the start */
+};
+void server_traffic(const struct server *server, struct server_traffic *traffic);
 /* Closes all. Requests that are still out belong to their handlers and can be finished afterwards. */
 void server_deinit(struct server *server);
 

@@ -10,6 +10,7 @@ struct server_listener {
     struct env_listener *socket; /* NULL: closed */
     char *name;
     bool is_protected;
+    uint32_t connection_count;
 };
 
 struct server_address {
@@ -23,7 +24,7 @@ struct connection {
     struct list_node ready_node;
     struct list_node waiting_node; /* in memory->waiting */
     struct server *server;
-    const struct server_listener *listener;
+    struct server_listener *listener;
     struct server_address *address;
     struct env_stream *stream; /* NULL: closed, freed as soon as nobody works on it */
     struct assembler assembler;

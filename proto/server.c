@@ -137,10 +137,13 @@ static void on_accepted(void *user, struct env_stream *stream, int64_t now_us)
     struct server *server = listener->server;
     struct server_address *address = address_of(server, env_stream_peer(stream));
     if (!is_admitted(listener, address)) {
+        server->refused_count++;
         address_release(server, address);
         return;
     }
     address->connection_count++;
+    listener->connection_count++;
+    server->accepted_count++;
     if (!listener->is_protected) server->connection_count++;
     connection_open(server, listener, address, stream, now_us);
     if (!heap_is_linked(&server->sweep_timer.node)) server->sweep_timer.fire(&server->sweep_timer, now_us);
@@ -153,6 +156,7 @@ void server_forget(struct connection *connection)
     if (list_is_linked(&connection->ready_node)) list_remove(&connection->ready_node);
     if (!connection->listener->is_protected) server->connection_count--;
     connection->address->connection_count--;
+    connection->listener->connection_count--;
     address_release(server, connection->address);
     connection->address = NULL;
 }
@@ -271,6 +275,17 @@ void server_stop_listening(struct server *server)
         struct server_listener *listener = CONTAINER_OF(node, struct server_listener, node);
         if (listener->socket) env_listener_close(server->env, listener->socket);
         listener->socket = NULL;
+    }
+}
+
+void server_traffic(const struct server *server, struct server_traffic *traffic)
+{
+    *traffic = (struct server_traffic){.accepted = server->accepted_count, .refused = server->refused_count};
+    LIST_FOR_EACH (&server->listeners, node) {
+        const struct server_listener *listener = CONTAINER_OF(node, struct server_listener, node);
+        if (traffic->listener_count == LISTENERS_MAX) break;
+        traffic->listeners[traffic->listener_count].name = listener->name;
+        traffic->listeners[traffic->listener_count++].connections = listener->connection_count;
     }
 }
 

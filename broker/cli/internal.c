@@ -3,6 +3,7 @@
 #include "broker/handlers/dispatch.h"
 #include "broker/node/dynamic_config.h"
 #include "common/config.h"
+#include "common/metrics.h"
 #include "proto/api.h"
 
 #include <stdio.h>
@@ -46,6 +47,16 @@ static void print_config_table(void)
     }
 }
 
+static void print_metrics_table(void)
+{
+    (void)printf("| metric | type | labels | in Kafka's dashboards | |\n|---|---|---|---|---|\n");
+    for (size_t i = 0; i < METRIC_COUNT; i++) {
+        const struct metric *metric = &metric_table[i];
+        (void)printf("| %s | %s | %s | %s | %s |\n", metric->name, metric_type_name(metric->type), metric->labels, metric->kafka_name,
+                     metric->help);
+    }
+}
+
 int command_internal(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -53,7 +64,9 @@ int command_internal(int argc, char **argv)
         print_api_table();
     else if (strcmp(what, "config-table") == 0)
         print_config_table();
+    else if (strcmp(what, "metrics-table") == 0)
+        print_metrics_table();
     else
-        return fprintf(stderr, "skiff internal: api-table or config-table\n"), 1;
+        return fprintf(stderr, "skiff internal: api-table, config-table or metrics-table\n"), 1;
     return 0;
 }

@@ -8,8 +8,9 @@
  * A node with one disk and one core does its work in these two and in the lanes of common/io, which wait for the disk.
  * SIGTERM or SIGINT: leaderships move away, logs are flushed and marked clean, Raft leadership goes on, the process ends; the
  * second one ends it at once. */
+#include "broker/admin/admin.h"
 #include "broker/cli/cli.h"
-#include "broker/cli/port_owner.h"
+#include "broker/admin/port_owner.h"
 #include "broker/node/broker_node.h"
 #include "broker/node/broker_options.h"
 #include "broker/node/log_dir.h"
@@ -51,6 +52,7 @@ struct process {
     struct io *main_io, *controller_io;
     struct controller_node *controller;
     struct broker_node *broker;
+    struct admin *admin; /* NULL: no HTTP */
     char *controller_directory;
     uint16_t controller_port;
     int32_t other_voters;
@@ -398,6 +400,51 @@ static int start_broker(struct process *process)
     return broker_node_open(process->broker, reason) ? fail(reason) : 0;
 }
 
+/* ---- HTTP ---------------------------------------------------------------------------------------------------------- */
+
+enum { MAIN_LOOP, CONTROLLER_LOOP, LOOP_COUNT };
+
+static void report_main(void *user, struct report *report)
+{
+    const struct process *process = user;
+    report->is_ready = true;
+    if (!process->is_broker) return;
+    if (report->wants_metrics) broker_node_measure(process->broker, &report->metrics);
+    report->is_ready = broker_node_is_ready(process->broker, report->reason);
+}
+
+/* A broker knows more about whether clients can be served. */
+static void report_controller(void *user, struct report *report)
+{
+    const struct process *process = user;
+    if (report->wants_metrics) controller_node_measure(process->controller, &report->metrics);
+    report->is_ready = controller_node_is_ready(process->controller, report->reason) || process->is_broker;
+}
+
+static int open_admin(struct process *process)
+{
+    const char *listener = config_text(&process->config, CONFIG_ADMIN_HTTP_LISTENER);
+    char reason[CONFIG_LINE_MAX] = "";
+    if (!listener || !*listener) return 0;
+    struct admin_options options = {.listener = listener,
+                                    .version = SKIFF_VERSION,
+                                    .node_id = config_node_id(&process->config),
+                                    .series_max = (uint32_t)config_number(&process->config, CONFIG_ADMIN_METRICS_SERIES_MAX),
+                                    .loops = {[MAIN_LOOP] = {io_env(process->main_io), report_main, process},
+                                              [CONTROLLER_LOOP] = {io_env(process->controller_io), report_controller, process}},
+                                    .loop_count = LOOP_COUNT};
+    if (admin_open(&options, &process->admin, reason)) return fail(reason);
+    const char *port = strrchr(listener, ':');
+    log_line(&process->logger, LOG_INFO, "admin", "HTTP on %.*s:%u: /metrics, /health, /ready", (int)(port - listener), listener,
+             admin_port(process->admin));
+    return 0;
+}
+
+static void admin_runs(struct process *process, size_t loop)
+{
+    if (process->admin) admin_loop_runs(process->admin, loop);
+}
+
 /* ---- end ----------------------------------------------------------------------------------------------------------- */
 
 static void on_resigning(struct env_timer *timer, int64_t now_us)
@@ -468,7 +515,10 @@ static int run(struct process *process)
 {
     /* Ports and directories first: what is wrong with them is said before anything is done. Then the controller, whose quorum
      * need not wait for the logs of the broker. */
-    if ((process->is_broker && listen_for_clients(process)) || make_directories(process) || start_controller(process)) return 1;
+    if ((process->is_broker && listen_for_clients(process)) || open_admin(process) || make_directories(process) ||
+        start_controller(process))
+        return 1;
+    admin_runs(process, CONTROLLER_LOOP);
     greet(process);
     if (process->is_broker && start_broker(process)) return 1;
     /* Scripts that drive Kafka wait for these words; a broker says them when it takes clients. */
@@ -477,12 +527,14 @@ static int run(struct process *process)
                  config_node_id(&process->config));
     io_on_signal(process->main_io, SIGTERM, on_signal, process);
     io_on_signal(process->main_io, SIGINT, on_signal, process);
+    admin_runs(process, MAIN_LOOP);
     io_run(process->main_io);
     return process->status;
 }
 
 static void release(struct process *process)
 {
+    admin_close(process->admin);
     if (process->controller) {
         io_stop(process->controller_io);
         io_join_thread(process->controller_io);

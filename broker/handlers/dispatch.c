@@ -1,5 +1,6 @@
 #include "broker/handlers/handler.h"
 #include "common/assert.h"
+#include "common/metrics.h"
 #include "proto/api.h"
 #include "proto/frame.h"
 
@@ -28,6 +29,8 @@ const struct handler *handler_find(int16_t api_key)
 
 void call_end(struct call *call)
 {
+    int64_t now_us = env_now_us(call->dispatch->env);
+    histogram_add(&call->dispatch->times[call->timed_as], now_us - call->received_us, now_us);
     arena_deinit(&call->arena);
     mem_free(call);
 }
@@ -45,6 +48,7 @@ void call_close(struct call *call, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
+    call->dispatch->refused_count++;
     request_close(call->request, "%s", reason);
     call_end(call);
 }
@@ -175,8 +179,9 @@ void call_send_pieces(struct call *call, const void *response, call_records_fn *
 
 /* ---- dispatch ------------------------------------------------------------------------------------------------------ */
 
-static enum request_progress refuse(struct request *request, const char *what)
+static enum request_progress refuse(struct dispatch *dispatch, struct request *request, const char *what)
 {
+    dispatch->refused_count++;
     request_close(request, "%s: %s (key %d) version %d", what, api_name(request->api_key), request->api_key, request->api_version);
     return REQUEST_DONE;
 }
@@ -191,7 +196,7 @@ static bool is_allowed(const struct request *request, enum acl_operation operati
 
 bool call_is_allowed(const struct call *call, enum acl_operation operation) { return is_allowed(call->request, operation); }
 
-static struct call *call_create(struct dispatch *dispatch, struct request *request, struct slice body)
+static struct call *call_create(struct dispatch *dispatch, struct request *request, const struct handler *handler, struct slice body)
 {
     struct call *call = mem_alloc(sizeof *call);
     call->dispatch = dispatch;
@@ -199,6 +204,8 @@ static struct call *call_create(struct dispatch *dispatch, struct request *reque
     call->api_key = request->api_key;
     call->api_version = request->api_version;
     call->body = body;
+    call->received_us = request->received_us;
+    call->timed_as = (size_t)(handler - handlers);
     arena_init(&call->arena, codec_decode_budget(body.n));
     return call;
 }
@@ -208,14 +215,14 @@ enum request_progress dispatch_request(void *user, struct request *request)
     struct dispatch *dispatch = user;
     const struct handler *handler = handler_find(request->api_key);
     struct frame_request frame;
-    if (!handler) return refuse(request, "an API that is not served");
+    if (!handler) return refuse(dispatch, request, "an API that is not served");
     /* The one API that must be answered at any version (KIP-511); its handler sees what it asks for. */
     bool is_api_versions = handler->handle == handle_api_versions;
     bool has_version = request->api_version >= handler->version_min && request->api_version <= handler->version_max;
-    if (!has_version && !is_api_versions) return refuse(request, "a version that is not served");
-    if (!is_allowed(request, (enum acl_operation)handler->operation)) return refuse(request, "not authorized");
-    if (frame_parse_request(buf_slice(request->frame), &frame)) return refuse(request, "a malformed header");
-    struct call *call = call_create(dispatch, request, frame.body);
+    if (!has_version && !is_api_versions) return refuse(dispatch, request, "a version that is not served");
+    if (!is_allowed(request, (enum acl_operation)handler->operation)) return refuse(dispatch, request, "not authorized");
+    if (frame_parse_request(buf_slice(request->frame), &frame)) return refuse(dispatch, request, "a malformed header");
+    struct call *call = call_create(dispatch, request, handler, frame.body);
     enum kmsg kmsg = api_request(request->api_key);
     void *message = arena_try_alloc(&call->arena, codec_struct_size(kmsg));
     ASSERT(message != NULL);
@@ -234,8 +241,31 @@ void dispatch_init(struct dispatch *dispatch, struct env *env, const struct conf
 {
     *dispatch = (struct dispatch){
         .env = env, .config = config, .image = image, .replicas = replicas, .controller = controller, .groups = groups, .node_id = node_id};
+    dispatch->times = mem_calloc(handler_count + 1, sizeof *dispatch->times);
     list_init(&dispatch->creations);
     metadata_hold_init(&dispatch->hold, env);
+}
+
+/* ---- times --------------------------------------------------------------------------------------------------------- */
+
+void call_is_of_follower(struct call *call)
+{
+    ASSERT(call->api_key == API_FETCH);
+    call->timed_as = handler_count;
+}
+
+void dispatch_measure(const struct dispatch *dispatch, struct metrics *metrics)
+{
+    for (size_t i = 0; i <= handler_count; i++) {
+        const struct histogram *times = &dispatch->times[i];
+        const char *name = i == handler_count                     ? "FetchFollower"
+                           : handlers[i].api_key == API_FETCH ? "FetchConsumer"
+                                                                  : api_name(handlers[i].api_key);
+        struct slice label = slice_str(name);
+        metrics_put_labelled(metrics, METRIC_REQUESTS, &label, (double)times->count);
+        if (times->count > 0) metrics_put_histogram(metrics, METRIC_REQUEST_SECONDS, &label, times);
+    }
+    metrics_put(metrics, METRIC_REQUESTS_REFUSED, (double)dispatch->refused_count);
 }
 
 /* ---- small things that several handlers need ----------------------------------------------------------------------- */

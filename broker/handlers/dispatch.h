@@ -5,6 +5,7 @@
 
 #include "broker/handlers/metadata_hold.h"
 #include "common/config.h"
+#include "common/histogram.h"
 #include "proto/connection.h"
 
 struct call;
@@ -37,6 +38,8 @@ struct dispatch {
     uint32_t creation_count;
     struct log_limit creation_log;
     struct metadata_hold hold;
+    struct histogram *times; /* of the APIs in the order of handlers[], then of the fetches of followers */
+    uint64_t refused_count;  /* requests that cost their connection */
 };
 
 void dispatch_init(struct dispatch *dispatch, struct env *env, const struct config *config, const struct image *image,
@@ -45,6 +48,10 @@ void dispatch_init(struct dispatch *dispatch, struct env *env, const struct conf
 void dispatch_deinit(struct dispatch *dispatch);
 /* For struct server_handler; `user` is the dispatch. */
 enum request_progress dispatch_request(void *user, struct request *request);
+
+/* Requests and their times, by API. */
+struct metrics;
+void dispatch_measure(const struct dispatch *dispatch, struct metrics *metrics);
 
 static inline const struct image *dispatch_image(const struct dispatch *dispatch) { return dispatch->image; }
 

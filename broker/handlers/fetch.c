@@ -229,7 +229,10 @@ enum request_progress handle_fetch(struct call *call, const void *message)
     take_positions(f, request, positions);
     take_forgotten(f, request);
     if (f->unknown_count > 0) f->fetch.max_wait_ms = 0; /* an error is answered at once */
-    if (replica_id >= 0) connection_use_reserve(call->request->connection);
+    if (replica_id >= 0) {
+        connection_use_reserve(call->request->connection);
+        call_is_of_follower(call);
+    }
     call->state = f;
     call->request->user = call;
     call->request->on_abandoned = on_abandoned;

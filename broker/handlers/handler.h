@@ -24,6 +24,8 @@ struct call {
     struct request *request;
     int16_t api_key, api_version;
     struct slice body; /* the request's body as it came; in the frame */
+    int64_t received_us;
+    size_t timed_as; /* place in dispatch.times */
     struct arena arena;
     void *state; /* of a handler that waits; in the arena */
 };
@@ -42,6 +44,8 @@ void call_respond_encoded(struct call *call, struct buf *frame, struct slice bod
 void call_finish(struct call *call);
 /* Closes the connection, with one log line. */
 void call_close(struct call *call, const char *format, ...) PRINTF_LIKE(2, 3);
+/* A fetch is a follower's, which has times of its own. */
+void call_is_of_follower(struct call *call);
 /* May the caller do this, beyond what handlers.def asks for? */
 bool call_is_allowed(const struct call *call, enum acl_operation operation);
 /* The records are on their way into the log: the call keeps no slice of the frame. */

@@ -113,4 +113,5 @@ void dispatch_deinit(struct dispatch *dispatch)
         creation_destroy(creation);
     }
     metadata_hold_deinit(&dispatch->hold);
+    mem_free(dispatch->times);
 }

@@ -1,6 +1,7 @@
 #include "broker/node/broker_node.h"
 
 #include "broker/handlers/dispatch.h"
+#include "broker/node/broker_metrics.h"
 #include "broker/node/broker_options.h"
 #include "broker/node/controller_channel.h"
 #include "broker/node/dynamic_config.h"
@@ -383,3 +384,38 @@ uint16_t broker_node_port(const struct broker_node *node, size_t listener)
 bool broker_node_is_active(const struct broker_node *node) { return node->controller && controller_channel_is_active(node->controller); }
 const struct image *broker_node_image(const struct broker_node *node) { return &node->image; }
 struct replica_manager *broker_node_replicas(struct broker_node *node) { return node->replicas; }
+
+bool broker_node_is_ready(const struct broker_node *node, char reason[static BROKER_REASON_MAX])
+{
+    struct replica_readiness readiness = {0};
+    const char *why = NULL;
+    if (node->state == BROKER_STARTING)
+        why = "the broker has not joined the cluster yet";
+    else if (node->state != BROKER_RUNNING)
+        why = "the broker is stopping";
+    else if (!controller_channel_is_active(node->controller))
+        why = "the controller has fenced this broker";
+    (void)snprintf(reason, BROKER_REASON_MAX, "%s", why ? why : "");
+    if (why) return false;
+    readiness = replica_manager_readiness(node->replicas);
+    if (readiness.offline_count > 0)
+        (void)snprintf(reason, BROKER_REASON_MAX, "%zu replicas are in log directories that failed", readiness.offline_count);
+    else if (readiness.idle_count > 0)
+        (void)snprintf(reason, BROKER_REASON_MAX, "%zu replicas neither lead nor follow yet", readiness.idle_count);
+    return readiness.offline_count == 0 && readiness.idle_count == 0;
+}
+
+void broker_node_measure(const struct broker_node *node, struct metrics *metrics)
+{
+    /* Kafka's BrokerState. */
+    static const int states[] = {[BROKER_STARTING] = 1, [BROKER_RUNNING] = 3, [BROKER_LEAVING] = 6, [BROKER_STOPPED] = 7};
+    metrics->now_us = env_now_us(node->env);
+    metrics_put(metrics, METRIC_BROKER_STATE, states[node->state]);
+    metrics_put(metrics, METRIC_BROKER_UNFENCED, broker_node_is_active(node));
+    metrics_put(metrics, METRIC_METADATA_INDEX, (double)node->image.index);
+    measure_server(&node->server, metrics);
+    if (!node->controller) return; /* not open yet */
+    dispatch_measure(&node->dispatch, metrics);
+    replica_manager_measure(node->replicas, metrics);
+    measure_groups(node->groups, &node->image, node->replicas, metrics);
+}

@@ -45,7 +45,13 @@ void broker_node_on_update(struct env_message *message, int64_t now_us);
 /* The port of a listener that the config leaves to the system. */
 uint16_t broker_node_port(const struct broker_node *node, size_t listener);
 bool broker_node_is_active(const struct broker_node *node);
-/* For checkers and metrics. */
+/* Clients can be served and every replica has taken up its part; else the reason, in words. */
+#define BROKER_REASON_MAX 160
+bool broker_node_is_ready(const struct broker_node *node, char reason[static BROKER_REASON_MAX]);
+/* Everything that this broker counts, for /metrics. */
+struct metrics;
+void broker_node_measure(const struct broker_node *node, struct metrics *metrics);
+/* For checkers. */
 const struct image *broker_node_image(const struct broker_node *node);
 struct replica_manager *broker_node_replicas(struct broker_node *node);
 

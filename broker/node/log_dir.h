@@ -41,6 +41,7 @@ struct log_dir {
     struct list to_flush; /* replicas that wait for the next round */
     struct list flushing; /* struct replica_flush: in this one */
     bool is_committing;
+    int64_t committing_since_us;
     struct env_op commit;
     struct env_timer stall;
 

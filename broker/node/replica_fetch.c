@@ -358,6 +358,7 @@ static void answer(struct replica_fetch *request, struct draft *drafts, size_t c
     request->results = mem_calloc(count + 1, sizeof *request->results);
     for (size_t i = 0; i < count; i++)
         if (commit_draft(&drafts[i], is_full)) request->results[request->result_count++] = drafts[i].result;
+    replica_count_fetched(request);
     finish(request);
 }
 

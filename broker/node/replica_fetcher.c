@@ -315,6 +315,7 @@ static void on_records(struct replica *replica, struct buf *frame, const struct 
     if (plog_end(replica->log) > replica->partition.log_end) replica_feed_log(replica, PARTITION_APPENDED, plog_end(replica->log));
     if (err == ERR_OK && appended.bytes > 0) {
         replica->fetch.failures = 0;
+        replica->manager->counters.replication_bytes_in += (uint64_t)appended.bytes;
         learn_offsets(replica, part, now_us);
         make_ready_or_busy(replica);
         return;

@@ -105,6 +105,7 @@ static void on_commit(struct env_op *op, enum err err, int64_t now_us)
 {
     struct log_dir *dir = CONTAINER_OF(op, struct log_dir, commit);
     dir->is_committing = false;
+    histogram_add(&dir->manager->counters.flushes, now_us - dir->committing_since_us, now_us);
     env_timer_clear(dir->env, &dir->stall);
     while (!list_is_empty(&dir->flushing)) end_flush(CONTAINER_OF(list_first(&dir->flushing), struct replica_flush, node), err, now_us);
     if (err != ERR_OK) log_dir_fail(dir, "a flush", err);
@@ -137,6 +138,7 @@ static void start_commit(struct log_dir *dir)
     while (!list_is_empty(&dir->to_flush)) join_round(replica_to_flush(list_first(&dir->to_flush)), &set);
     if (!list_is_empty(&dir->flushing)) {
         dir->is_committing = true;
+        dir->committing_since_us = env_now_us(dir->env);
         dir->commit = (struct env_op){.done = on_commit};
         env_timer_init(&dir->stall, on_stall);
         env_timer_set(dir->env, &dir->stall, saturating_add_i64(env_now_us(dir->env), dir->manager->options.flush_stall_ms * 1000));

@@ -7,6 +7,7 @@
 #include "broker/node/controller_channel.h"
 #include "broker/node/log_dir.h"
 #include "broker/node/replica_manager.h"
+#include "broker/node/replica_metrics.h"
 #include "broker/replica/producer_gaps.h"
 
 struct replica_fetcher;
@@ -65,6 +66,7 @@ struct replica {
     struct replica_manager *manager;
     struct fetch_target target; /* key in the map */
     struct topic_settings settings;
+    struct topic_traffic *traffic; /* of its topic; one reference */
     struct list_node in_manager;
 
     struct list produced; /* produce_partition: to be appended at the end of this turn */
@@ -127,6 +129,7 @@ struct replica_manager {
     struct env_timer tick, checkpoint, retention;
     struct fetch_session_cache sessions;
     struct map fetchers; /* by leader id */
+    struct replica_counters counters;
 
     struct {
         void (*done)(void *user, bool is_clean);

@@ -128,12 +128,14 @@ void replica_feed(struct replica *replica, const struct partition_event *event)
 {
     struct partition_actions actions;
     bool could_fetch = partition_can_fetch(&replica->partition);
+    int in_sync = isr_count(replica->partition.isr);
     partition_step(&replica->partition, event, &actions);
     LIST_FOR_EACH (&actions.completed, node) {
         list_remove(node);
         replica_produce_complete(CONTAINER_OF(node, struct produce_waiter, node));
     }
     log_changes(replica, actions.changed);
+    if (actions.changed & PARTITION_ISR_CHANGED) replica_count_isr(replica, in_sync);
     if (actions.propose) send_proposal(replica, &actions.proposal);
     if (actions.changed) replica_fetch_wake(replica);
     if (actions.changed & PARTITION_START_MOVED) replica_retain_soon(replica);
@@ -220,6 +222,7 @@ static struct replica *create_replica(struct replica_manager *m, const struct im
     partition_init(&replica->partition, &m->partition_settings, topic->id, partition, plog_start(log), plog_end(log), plog_flushed_end(log),
                    high_watermark);
     map_put(&m->replicas, MAP_KEY(&replica->target), replica);
+    replica->traffic = topic_traffic_ref(&m->counters, topic->id);
     list_push_back(&m->all, &replica->in_manager);
     configure(replica);
     return replica;
@@ -243,6 +246,7 @@ static void free_replica(struct replica *replica)
     map_remove(&replica->manager->replicas, MAP_KEY(&replica->target));
     list_remove(&replica->in_manager);
     partition_deinit(&replica->partition);
+    topic_traffic_unref(&replica->manager->counters, replica->traffic);
     producer_gaps_deinit(&replica->gaps);
     mem_free(replica);
 }
@@ -479,6 +483,7 @@ enum err replica_manager_create(struct env *env, const struct replica_manager_op
     m->partition_settings = (struct partition_settings){
         .local_id = options->node_id, .counts_unflushed = options->counts_unflushed, .lag_max_us = options->replica_lag_max_ms * 1000};
     init_lists(m);
+    replica_counters_init(&m->counters, env_random64(env));
     plog_shared_init(&m->logs, env, options->open_files_max, options->tail_bytes_max);
     fetch_session_cache_init(&m->sessions, options->fetch_sessions_max, env_random64(env), replica_fetch_session_ended, m);
     start_timers(m);
@@ -597,6 +602,7 @@ void replica_manager_destroy(struct replica_manager *m)
     map_deinit(&m->replicas);
     map_deinit(&m->orphans);
     map_deinit(&m->fetchers);
+    replica_counters_deinit(&m->counters);
     mem_free(m->damaged);
     mem_free(m);
 }

@@ -297,5 +297,13 @@ size_t replica_manager_count(const struct replica_manager *manager);
 void replica_manager_each(const struct replica_manager *manager,
                           void (*each)(void *context, struct uuid topic_id, int32_t partition, const struct replica_info *info),
                           void *context);
+struct metrics;
+/* Traffic, replicas, logs, flushes: in O(partitions). */
+void replica_manager_measure(const struct replica_manager *manager, struct metrics *metrics);
+/* Replicas that have not taken up the part that metadata gives them, and those in failed log directories. */
+struct replica_readiness {
+    size_t idle_count, offline_count;
+};
+struct replica_readiness replica_manager_readiness(const struct replica_manager *manager);
 
 #endif

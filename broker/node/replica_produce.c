@@ -34,6 +34,7 @@ static void settle(struct produce_partition *part)
 
 static void settle_refused(struct produce_partition *part, enum kafka_error error)
 {
+    part->request->manager->counters.produce_failed++;
     refuse(part, error);
     settle(part);
 }
@@ -183,6 +184,7 @@ static void admit(struct replica *replica, struct produce_partition *part)
 static void take(struct replica_manager *m, struct produce_partition *part)
 {
     struct replica *replica = replica_find(m, part->topic_id, part->partition);
+    m->counters.produce_batches++;
     if (!replica) {
         settle_refused(part, replica_absent_error(m, part->topic_id, part->partition));
         return;
@@ -275,6 +277,7 @@ static void acknowledge(struct replica *replica, struct produce_partition *part,
         settle_refused(part, error);
         return;
     }
+    if (batch->verdict == PLOG_APPENDED) replica_count_appended(replica, part->last_offset_delta + 1, (int64_t)batch->size);
     part->base_offset = batch->base_offset;
     part->append_time_ms = batch->append_time_ms;
     part->log_start_offset = replica->partition.log_start;

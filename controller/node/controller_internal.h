@@ -5,7 +5,8 @@
  *   controller_requests.c   requests of brokers (20100-20103)
  *   controller_forward.c    clients' admin requests (20104)
  *   controller_tools.c      Kafka's own APIs, for tools
- *   controller_sessions.c   dialing, fencing, preferred leaders */
+ *   controller_sessions.c   dialing, fencing, preferred leaders
+ *   controller_metrics.c    its part of /metrics */
 #ifndef SKIFF_CONTROLLER_NODE_CONTROLLER_INTERNAL_H
 #define SKIFF_CONTROLLER_NODE_CONTROLLER_INTERNAL_H
 
@@ -87,6 +88,7 @@ struct controller_node {
     bool is_balance_due;      /* balance_timer runs */
     bool has_failed;          /* the log holds what this version cannot replay: the image is void */
     bool is_pumping, is_retrying;
+    uint64_t elections, unclean_elections; /* of partition leaders, while in office */
 };
 
 /* controller_node.c */
@@ -146,5 +148,9 @@ void sessions_on_timer(struct env_timer *timer, int64_t now_us);
 /* Something changed: leaders may have to move. */
 void sessions_balance_soon(struct controller_node *node, int64_t now_us);
 void sessions_on_balance(struct env_timer *timer, int64_t now_us);
+
+/* controller_metrics.c */
+/* The delta holds what a committed batch changed. */
+void controller_count_elections(struct controller_node *node);
 
 #endif

@@ -62,6 +62,7 @@ static void on_committed(void *user, int64_t index, int64_t term, struct buf *by
         return;
     }
     VERIFY_ASSERT((image_check(&node->image), true));
+    controller_count_elections(node);
     note_changes(node, now_us);
     publish_bytes(node, METADATA_UPDATE_RECORDS, bytes, index);
     if (controller_is_active(node)) operations_on_committed(node, index, term, now_us);

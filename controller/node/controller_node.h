@@ -48,6 +48,12 @@ void controller_node_destroy(struct controller_node *node);
 /* Where it listens, for a config with port 0. */
 uint16_t controller_node_port(const struct controller_node *node);
 bool controller_node_is_leader(const struct controller_node *node);
+/* Its office and the quorum, for /metrics. */
+struct metrics;
+void controller_node_measure(const struct controller_node *node, struct metrics *metrics);
+/* The quorum has a leader that this node knows; else the reason, in words. */
+#define CONTROLLER_REASON_MAX 160
+bool controller_node_is_ready(const struct controller_node *node, char reason[static CONTROLLER_REASON_MAX]);
 /* For tests and the simulator's checkers. */
 const struct image *controller_node_image(const struct controller_node *node);
 struct raft_node *controller_node_raft(struct controller_node *node);

@@ -1,4 +1,4 @@
-#include "broker/cli/port_owner.h"
+#include "broker/admin/port_owner.h"
 
 #include "common/str.h"
 

@@ -1,6 +1,6 @@
 /* Who listens on a port of this machine, for "port in use" messages.  Reads /proc; knows only processes that we may look at. */
-#ifndef SKIFF_BROKER_CLI_PORT_OWNER_H
-#define SKIFF_BROKER_CLI_PORT_OWNER_H
+#ifndef SKIFF_BROKER_ADMIN_PORT_OWNER_H
+#define SKIFF_BROKER_ADMIN_PORT_OWNER_H
 
 #include <stdbool.h>
 #include <stdint.h>
