@@ -212,9 +212,8 @@ static bool has_samples(const struct metrics *const *pages, size_t count, size_t
 static void put_samples(const struct metrics *const *pages, size_t count, size_t id, bool is_kafka, struct writer *out)
 {
     const struct metric *metric = &metric_table[id];
-    struct line line = {.name = is_kafka ? metric->kafka_name : metric->name,
-                        .suffix = "",
-                        .labels = is_kafka ? metric->kafka_labels : metric->labels};
+    struct line line = {
+        .name = is_kafka ? metric->kafka_name : metric->name, .suffix = "", .labels = is_kafka ? metric->kafka_labels : metric->labels};
     for (size_t i = 0; i < count; i++)
         for (const struct metric_sample *sample = pages[i]->series[id].first; sample; sample = sample->next)
             if (!sample->histogram)

@@ -2,7 +2,7 @@
 # Installs what is missing to build Skiff (deps.sh build), to run the demo (deps.sh demo) or the tests (deps.sh tests).
 # Debian and Ubuntu, as root or through sudo.  Elsewhere, or without the right to install, it lists what is missing and fails.
 set -u
-build=(gcc make pkg-config protobuf-c-compiler libprotobuf-c-dev libuv1-dev libssl-dev libzstd-dev liblz4-dev zlib1g-dev)
+build=(gcc make pkg-config protobuf-c-compiler libprotobuf-c-dev libuv1-dev libssl-dev libzstd-dev liblz4-dev zlib1g-dev libmicrohttpd-dev)
 demo=(librdkafka-dev procps)
 tests=(librdkafka-dev procps check kcat libsnappy1v5)
 case ${1:-build} in
@@ -14,7 +14,7 @@ esac
 
 if ! command -v dpkg-query >/dev/null; then
   missing=()
-  for lib in libuv openssl libzstd liblz4 zlib libprotobuf-c rdkafka; do pkg-config --exists "$lib" 2>/dev/null || missing+=("$lib"); done
+  for lib in libuv openssl libzstd liblz4 zlib libprotobuf-c libmicrohttpd rdkafka; do pkg-config --exists "$lib" 2>/dev/null || missing+=("$lib"); done
   for tool in gcc make protoc-c; do command -v "$tool" >/dev/null || missing+=("$tool"); done
   [ ${#missing[@]} = 0 ] && exit 0
   echo "Not a Debian system: install the development files of these, then run this again:" >&2

@@ -260,19 +260,27 @@ role_of() { # NODE PID
   if [[ $answer == "leader=$1 "* ]]; then echo leader; else echo follower; fi
 }
 
+# Where a node that runs serves HTTP (admin.http.listener), which its log says; nothing when it does not.
+http_address() { # NODE PID
+  [[ -n $2 ]] && grep -q '^admin\.http\.listener=.' "$dir/$1/server.properties" || return 0
+  sed -n 's/.* INFO \[admin\] HTTP on \([^ ]*:[0-9]*\): .*/\1/p' "$dir/$1/log" | tail -n 1
+}
+
 command_status() {
-  local i pid role
+  local i pid role http
   recall_cluster
   ((json)) && echo '['
   for ((i = 0; i < nodes; i++)); do
     pid=$(pid_of "$i") role=$(role_of "$i" "$(pid_of "$i")")
+    http=$(http_address "$i" "$pid")
     if ((json)); then
-      printf '  {"id": %d, "pid": %s, "client": "%s", "controller": "%s", "role": "%s", "log_dirs": ["%s"]}%s\n' \
-        "$i" "${pid:-null}" "$(client_address "$i")" "$(controller_address "$i")" "$role" "$(json_text "$dir/$i/data")" \
+      http=${http:+\"$http\"} http=${http:-null}
+      printf '  {"id": %d, "pid": %s, "client": "%s", "controller": "%s", "role": "%s", "http": %s, "log_dirs": ["%s"]}%s\n' \
+        "$i" "${pid:-null}" "$(client_address "$i")" "$(controller_address "$i")" "$role" "$http" "$(json_text "$dir/$i/data")" \
         "$( ((i + 1 < nodes)) && echo ,)"
     else
       printf 'node %d  %-8s  pid %-7s  clients %s  controllers %s  %s\n' \
-        "$i" "$role" "${pid:--}" "$(client_address "$i")" "$(controller_address "$i")" "$dir/$i"
+        "$i" "$role" "${pid:--}" "$(client_address "$i")" "$(controller_address "$i")" "$dir/$i${http:+  http $http}"
     fi
   done
   ((!json)) || echo ']'

@@ -235,11 +235,10 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
 static enum err start_daemon(struct admin *admin, int socket, char *reason)
 {
     unsigned flags = MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC;
-    admin->daemon = admin->library.start_daemon(flags, 0, NULL, NULL, on_request, admin, MHD_OPTION_LISTEN_SOCKET, socket,
-                                                MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-                                                (unsigned)CONNECTIONS_PER_IP_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES,
-                                                MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S, MHD_OPTION_THREAD_STACK_SIZE,
-                                                STACK_BYTES, MHD_OPTION_END);
+    admin->daemon = admin->library.start_daemon(
+        flags, 0, NULL, NULL, on_request, admin, MHD_OPTION_LISTEN_SOCKET, socket, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)CONNECTIONS_PER_IP_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES,
+        MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S, MHD_OPTION_THREAD_STACK_SIZE, STACK_BYTES, MHD_OPTION_END);
     if (admin->daemon) return ERR_OK; /* the socket is the library's, also when this fails */
     (void)snprintf(reason, CONFIG_LINE_MAX, "admin.http.listener: libmicrohttpd does not start; set it to nothing to go without");
     return ERR_IO;

@@ -9,8 +9,8 @@
  * SIGTERM or SIGINT: leaderships move away, logs are flushed and marked clean, Raft leadership goes on, the process ends; the
  * second one ends it at once. */
 #include "broker/admin/admin.h"
-#include "broker/cli/cli.h"
 #include "broker/admin/port_owner.h"
+#include "broker/cli/cli.h"
 #include "broker/node/broker_node.h"
 #include "broker/node/broker_options.h"
 #include "broker/node/log_dir.h"

@@ -258,9 +258,9 @@ void dispatch_measure(const struct dispatch *dispatch, struct metrics *metrics)
 {
     for (size_t i = 0; i <= handler_count; i++) {
         const struct histogram *times = &dispatch->times[i];
-        const char *name = i == handler_count                     ? "FetchFollower"
+        const char *name = i == handler_count                 ? "FetchFollower"
                            : handlers[i].api_key == API_FETCH ? "FetchConsumer"
-                                                                  : api_name(handlers[i].api_key);
+                                                              : api_name(handlers[i].api_key);
         struct slice label = slice_str(name);
         metrics_put_labelled(metrics, METRIC_REQUESTS, &label, (double)times->count);
         if (times->count > 0) metrics_put_histogram(metrics, METRIC_REQUEST_SECONDS, &label, times);

@@ -64,7 +64,8 @@ static inline bool exposition_type(struct exposition *e, const char *at)
         if (strlen(e->families[i]) == name && memcmp(e->families[i], at, name) == 0) return exposition_fail(e, "a second TYPE", at);
     if (strlen(e->helped) != name || memcmp(e->helped, at, name) != 0) return exposition_fail(e, "a TYPE without its HELP before", at);
     (void)snprintf(e->type, sizeof e->type, "%.*s", (int)strcspn(at + name + 1, "\n"), at + name + 1);
-    if (strcmp(e->type, "counter") != 0 && strcmp(e->type, "gauge") != 0 && strcmp(e->type, "histogram") != 0 && strcmp(e->type, "summary") != 0)
+    if (strcmp(e->type, "counter") != 0 && strcmp(e->type, "gauge") != 0 && strcmp(e->type, "histogram") != 0 &&
+        strcmp(e->type, "summary") != 0)
         return exposition_fail(e, "an unknown type", at);
     if (e->family_count == EXPOSITION_FAMILIES_MAX) return exposition_fail(e, "too many families", at);
     (void)snprintf(e->families[e->family_count++], EXPOSITION_NAME_MAX, "%.*s", (int)name, at);
@@ -99,7 +100,8 @@ static inline bool exposition_histogram(struct exposition *e, const char *at, co
 static inline bool exposition_sample(struct exposition *e, const char *at)
 {
     size_t name = exposition_name(at), labels = at[name] == '{' ? exposition_labels(at + name) : 0;
-    const char *family = e->family_count ? e->families[e->family_count - 1] : "", *suffix = at + strlen(family), *number = at + name + labels;
+    const char *family = e->family_count ? e->families[e->family_count - 1] : "", *suffix = at + strlen(family),
+               *number = at + name + labels;
     char *end = NULL;
     if (name == 0 || (at[name] == '{' && labels == 0) || *number != ' ') return exposition_fail(e, "no sample", at);
     double value = strtod(number + 1, &end);

@@ -16,7 +16,10 @@ $(B)/bad-input: $(B)/tests/integration/bad_input.o $(WIRE_OBJ)
 $(B)/group-watch: $(B)/tests/integration/group_watch.o $(WIRE_OBJ)
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $^
-INTEGRATION_NEEDS := $(B)/group-watch $(B)/probe $(B)/admin $(B)/tear $(B)/bad-input $(B)/failover-client
+$(B)/scrape: $(B)/tests/integration/scrape.o
+	$(if $(V),,@echo "  CC $@")
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $^
+INTEGRATION_NEEDS := $(B)/scrape $(B)/group-watch $(B)/probe $(B)/admin $(B)/tear $(B)/bad-input $(B)/failover-client
 INTEGRATION := $(filter-out %/lib.sh,$(sort $(wildcard tests/integration/*.sh)))
 CHECK_NEEDS += $(INTEGRATION_NEEDS)
 CHECK_RUN += $(INTEGRATION)

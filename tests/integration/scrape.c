@@ -49,7 +49,8 @@ static int print_metrics(const char *body)
     if (*e->error)
         (void)fprintf(stderr, "scrape: %s\n", e->error);
     else
-        for (size_t i = 0; i < e->sample_count; i++) (void)printf("%.*s %.17g\n", (int)e->samples[i].size, e->samples[i].at, e->samples[i].value);
+        for (size_t i = 0; i < e->sample_count; i++)
+            (void)printf("%.*s %.17g\n", (int)e->samples[i].size, e->samples[i].at, e->samples[i].value);
     int status = *e->error ? 1 : 0;
     free(e);
     return status;

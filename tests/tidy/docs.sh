@@ -4,9 +4,9 @@
 #   docs.sh SKIFF --write    make the tables again
 set -u
 cd "$(dirname "$0")/../.." || exit 2
-skiff=${1:-build/release/skiff} page=docs/PROTOCOL.md
+skiff=${1:-build/release/skiff}
 
-fill() {
+fill() { # PAGE
   local line name
   while IFS= read -r line; do
     printf '%s\n' "$line"
@@ -16,14 +16,22 @@ fill() {
       while IFS= read -r line && [[ $line != '<!-- end -->' ]]; do :; done
       printf '%s\n' "$line"
     fi
-  done <"$page"
+  done <"$1"
 }
 
 made=$(mktemp)
 trap 'rm -f "$made"' EXIT
-fill >"$made"
-if [ "${2:-}" = --write ]; then cat "$made" >"$page"; exit; fi
-if diff -u "$page" "$made"; then echo "ok - docs/PROTOCOL.md has the tables of the code"; else echo "not ok - docs/PROTOCOL.md is out of date: make docs"; fi
+for page in $(grep -l '^<!-- table: ' docs/*.md); do
+  fill "$page" >"$made"
+  if [ "${2:-}" = --write ]; then
+    cat "$made" >"$page"
+  elif diff -u "$page" "$made"; then
+    echo "ok - $page has the tables of the code"
+  else
+    echo "not ok - $page is out of date: make docs"
+  fi
+done
+[ "${2:-}" = --write ] && exit
 
 missing=$(grep -ohE '`(common|proto|controller|broker|tests|deploy|docs)/[A-Za-z0-9_./-]*`' README.md docs/*.md proto/README.md | tr -d '`' | sort -u |
   while read -r path; do [ -e "$path" ] || echo "$path"; done)
