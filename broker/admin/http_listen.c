@@ -14,7 +14,7 @@
 
 static enum err fail(enum err err, char *reason, const char *listener, const char *what)
 {
-    (void)snprintf(reason, CONFIG_LINE_MAX, "admin.http.listener=%.300s: %s", listener, what);
+    (void)snprintf(reason, CONFIG_LINE_MAX, "admin.http.listener=%.260s: %s", listener, what);
     return err;
 }
 

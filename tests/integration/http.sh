@@ -6,7 +6,6 @@
 ldconfig -p 2>/dev/null | grep -q 'libmicrohttpd\.so\.12' || skip_all "libmicrohttpd is not installed"
 scrape=$tools/scrape
 
-http_of() { node_log "$1" | sed -n 's/.* INFO \[admin\] HTTP on \([^ ]*\): .*/\1/p' | tail -n 1; }         # NODE
 told_of() { cluster status --json | sed -n "s/.*\"id\": $1,.*\"http\": \"\([^\"]*\)\".*/\1/p"; }       # NODE
 status_of() { "$scrape" "$(http_of "$1")" "$2" | sed -n 's/^status //p;q'; }                         # NODE PATH
 answers() { [[ $(status_of "$1" "$2") == "$3" ]]; }                                                  # NODE PATH STATUS

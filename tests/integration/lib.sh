@@ -76,6 +76,8 @@ has_raft_leader() { leader=$(raft_leader) && [[ -n $leader ]]; }
 find_raft_leader() { must "there is a Raft leader" await 20 has_raft_leader; } # sets `leader`
 node_pid() { cat "$work/cluster/$1/pid"; }
 node_log() { cat "$work/cluster/$1/log"; }
+# Where a node serves HTTP (admin.http.listener).
+http_of() { node_log "$1" | sed -n 's/.* INFO \[admin\] HTTP on \([^ ]*\): .*/\1/p' | tail -n 1; }
 rss_kb() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$1/status"; }
 # The broker that leads a partition, as node NODE sees it; -1 for none.
 leader_of() { # NODE TOPIC PARTITION

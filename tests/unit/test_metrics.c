@@ -126,7 +126,7 @@ END_TEST
 START_TEST(series_are_bounded)
 {
     struct metrics metrics;
-    char name[16];
+    char name[32];
     metrics_init(&metrics, 3);
     for (int i = 0; i < 10; i++) {
         ck_assert(metrics_is_full(&metrics, METRIC_TOPIC_LOG_BYTES) == (i >= 3));
