@@ -7,7 +7,7 @@
 
 #define HISTOGRAM_BOUNDS    17                     /* 100 us to 30 s, about 2.5 times each */
 #define HISTOGRAM_BUCKETS   (HISTOGRAM_BOUNDS + 1) /* the last one has no bound */
-#define HISTOGRAM_WINDOW_US 60000000               /* quantiles are over the last one to two of these */
+#define HISTOGRAM_WINDOW_US ((int64_t)60000000)    /* quantiles are over the last one to two of these */
 
 extern const int64_t histogram_bounds_us[HISTOGRAM_BOUNDS];
 

@@ -222,7 +222,8 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection,
                                   const char *upload, size_t *upload_size, void **request)
 {
     struct admin *admin = user;
-    (void)version, (void)upload, (void)upload_size, (void)request;
+    (void)version, (void)upload, (void)request;
+    *upload_size = 0;
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
         return send_text(admin, connection, NOT_ALLOWED, "only GET and HEAD are served here\n");
     for (size_t i = 0; i < PAGE_COUNT; i++)
