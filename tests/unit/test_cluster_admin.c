@@ -80,6 +80,7 @@ static int32_t listed(struct fixture *f)
     return response->topics_count ? response->topics[0].partitions[0].adding_replicas_count : 0;
 }
 
+/* As every node knows, for the next question may go to any of them. */
 static bool has_moved(void *context)
 {
     const struct fixture *f = context;
