@@ -283,7 +283,7 @@ static void finish_loading(struct led_partition *led, int64_t now_us)
         log_line(logger_of(led->owner), LOG_INFO, "groups",
                  "coordinator of " OFFSETS_TOPIC "-%d (leader epoch %d) serves: %u groups, %llu offsets from %llu records, %lld ms",
                  led->partition, led->leader_epoch, map_count(&led->shard.groups), (unsigned long long)led->shard.offset_count,
-                 (unsigned long long)counters->records_loaded, (long long)(now_us - led->began_us) / 1000);
+                 (unsigned long long)counters->records_loaded, (long long)(env_now_us(led->owner->env) - led->began_us) / 1000);
     if (counters->records_skipped + counters->records_malformed + led->unreadable_count > 0)
         log_line(logger_of(led->owner), LOG_WARN, "groups",
                  OFFSETS_TOPIC
