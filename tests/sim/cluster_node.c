@@ -53,6 +53,7 @@ static void print_config(const struct cluster_node *node, char *text, size_t siz
                         "replica.high.watermark.checkpoint.interval.ms=500\n"
                         "log.index.interval.bytes=64\n"
                         "offsets.topic.num.partitions=2\n"
+                        "offsets.topic.snapshot.min.bytes=1000\n"
                         "group.initial.rebalance.delay.ms=50\n"
                         "group.min.session.timeout.ms=1000\n"
                         "controller.quorum.voters=",
