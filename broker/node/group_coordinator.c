@@ -124,6 +124,7 @@ static void look_after_log(struct led_partition *led, int64_t now_us)
     if (led->shard.snapshot.state == GROUP_SNAPSHOT_RUNNING) return;
     int64_t start = group_log_end(&led->log, &led->shard);
     if (start != NO_OFFSET) {
+        env_mark(led->owner->env, "groups: the log was written again");
         log_line(logger_of(led->owner), LOG_INFO, "groups",
                  OFFSETS_TOPIC "-%d is written again in %llu records and begins at offset %lld now", led->partition,
                  (unsigned long long)led->shard.snapshot.records, (long long)start);
