@@ -154,6 +154,7 @@ static void on_checked(struct env_op *op, enum err err, int64_t now_us)
 static void on_check_dropped(struct env_op *op)
 {
     struct batch_check *check = CONTAINER_OF(op, struct batch_check, op);
+    if (check->part) check->part->check = NULL; /* the process ends: nothing is appended any more */
     buf_unref(check->converted);
     batch_check_destroy(check);
 }

@@ -21,7 +21,7 @@ retention_by_size() {
   check "more than three segments" has_segments sized 3
   same "nothing goes without a limit" 0 "$(first_offset sized)"
   must "retention.bytes is set" admin alter sized retention.bytes=1500000
-  check "old segments go, without a restart" await 20 begins_at_least_at sized 1
+  check "old segments go, without a restart" await 30 begins_at_least_at sized 1
   same "the last record is there" "$(lines 40000 40000)" "$(consume -t sized -o -1)"
   same "an offset that has gone leads to the first" "$(first_offset sized)" \
     "$(consume -t sized -o 0 -c 1 -f '%o' -X auto.offset.reset=earliest)"
@@ -32,7 +32,7 @@ retention_by_time() {
   seq 1 100 | produce -t timed
   same "it is kept" 0 "$(first_offset timed)"
   must "retention.ms is set" admin alter timed retention.ms=1
-  check "all of it goes, though no segment was full" await 20 begins_at_least_at timed 100
+  check "all of it goes, though no segment was full" await 30 begins_at_least_at timed 100
   must "retention.ms is a day again" admin alter timed retention.ms=86400000
   seq 101 110 | produce -t timed
   same "what comes then stays, at its offset" "100 101" "$(consume -t timed -o beginning -f '%o %s\n' | head -n 1)"
