@@ -147,6 +147,14 @@ static uint32_t without(int32_t *out, struct node_ids ids, struct node_ids exclu
     return count;
 }
 
+/* Whoever left held committed records: then as many must stay as an acknowledgement promises (E1, E6). */
+static bool keeps_enough(const struct partition_edit *edit)
+{
+    const struct partition_state *after = &edit->after;
+    bool has_lost = after->isr_count < edit->before->isr_count || after->elr_count < edit->before->elr_count;
+    return !has_lost || (int32_t)after->isr_count >= effective_minimum(edit);
+}
+
 bool partition_edit_reassign(struct partition_edit *edit, struct node_ids target)
 {
     struct partition_state *after = &edit->after;
@@ -164,7 +172,7 @@ bool partition_edit_reassign(struct partition_edit *edit, struct node_ids target
     after->replica_count = target.count + after->removing_count;
     remove_all(after->isr, &after->isr_count, (struct node_ids){leaving, leaving_count});
     remove_all(after->elr, &after->elr_count, (struct node_ids){leaving, leaving_count});
-    return after->isr_count > 0 || edit->before->leader == NO_LEADER;
+    return keeps_enough(edit);
 }
 
 bool partition_edit_revert(struct partition_edit *edit)
@@ -176,7 +184,7 @@ bool partition_edit_revert(struct partition_edit *edit)
     remove_all(after->elr, &after->elr_count, adding);
     after->adding_count = after->removing_count = 0;
     ASSERT(after->replica_count > 0);
-    return after->isr_count > 0 || edit->before->leader == NO_LEADER;
+    return keeps_enough(edit);
 }
 
 /* E6. */
@@ -188,7 +196,9 @@ static void complete_reassignment(struct partition_edit *edit)
     if (after->adding_count + after->removing_count == 0) return;
     for (uint32_t i = 0; i < after->adding_count; i++)
         if (!node_ids_contain(isr_of(after), after->adding[i])) return;
-    if (without(staying, isr_of(after), removing) == 0) return;
+    uint32_t staying_count = without(staying, isr_of(after), removing), replica_count = after->replica_count - removing.count;
+    uint32_t minimum = (uint32_t)edit->min_isr < replica_count ? (uint32_t)edit->min_isr : replica_count;
+    if (staying_count < minimum) return;
     remove_all(after->replicas, &after->replica_count, removing);
     remove_all(after->isr, &after->isr_count, removing);
     remove_all(after->elr, &after->elr_count, removing);

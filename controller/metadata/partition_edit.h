@@ -10,8 +10,8 @@
  *  E4  Only where unclean election is allowed any active replica may follow, as the whole ISR, marked as recovering.
  *      A broker that runs log.flush.policy=os may come back as the leader it last was: its operator chose Kafka's stance,
  *      where a crash is forgiven.
- *  E6  A reassignment ends when all that it adds are in the ISR and somebody who stays is: those that it removes leave replicas, ISR
- *      and ELR in that change.
+ *  E6  A reassignment ends when all that it adds are in the ISR and min.insync.replicas of those who stay are (Kafka: one): those that
+ *      it removes leave replicas, ISR and ELR in that change.
  *  E5  The leader epoch grows by one with each change of the leader, also to none; the partition epoch with each change. */
 #ifndef SKIFF_CONTROLLER_METADATA_PARTITION_EDIT_H
 #define SKIFF_CONTROLLER_METADATA_PARTITION_EDIT_H
@@ -38,9 +38,10 @@ void partition_edit_leave(struct partition_edit *edit, int32_t broker_id);
 /* Out of ISR and ELR. */
 void partition_edit_drop(struct partition_edit *edit, int32_t broker_id);
 void partition_edit_set_isr(struct partition_edit *edit, struct node_ids isr);
-/* Wants other replicas: merged with those that are to go (KIP-455). False: nobody in the ISR would be left. */
+/* Wants other replicas: merged with those that are to go (KIP-455). False: too few of
+ * those who hold what was committed would be left. */
 bool partition_edit_reassign(struct partition_edit *edit, struct node_ids target);
-/* Gives a reassignment up. False: nobody who was a replica before is in the ISR. */
+/* Gives a reassignment up. False: as above. */
 bool partition_edit_revert(struct partition_edit *edit);
 /* Applies the rules; false when nothing changes. */
 bool partition_edit_finish(struct partition_edit *edit);

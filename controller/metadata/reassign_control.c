@@ -15,8 +15,9 @@ static struct refusal cancel(struct control *control, const struct image_topic *
     partition_edit_begin(&edit, control->image, topic, partition);
     if (!partition_edit_revert(&edit) && !edit.is_unclean_allowed)
         return REFUSE(control, INVALID_REPLICA_ASSIGNMENT,
-                      "Unable to revert partition assignment for %s:%d because it would require an unclean leader election.", topic->name,
-                      partition);
+                      "Unable to revert partition assignment for %s:%d because it would require an unclean leader election, or leave fewer "
+                      "replicas in sync than min.insync.replicas.",
+                      topic->name, partition);
     partition_edit_commit(&edit, control->records);
     return NOT_REFUSED;
 }
@@ -41,9 +42,10 @@ static struct refusal change(struct control *control, const struct image_topic *
                       partition, REPLICAS_MAX);
     partition_edit_begin(&edit, control->image, topic, partition);
     if (!partition_edit_reassign(&edit, target))
-        return REFUSE(control, INVALID_REPLICA_ASSIGNMENT,
-                      "Only replicas that the reassignment under way adds to %s:%d are in sync: cancel it, or wait for its end.",
-                      topic->name, partition);
+        return REFUSE(
+            control, INVALID_REPLICA_ASSIGNMENT,
+            "Too few replicas of %s:%d would stay in sync without those that the reassignment under way adds: wait until more are.",
+            topic->name, partition);
     partition_edit_commit(&edit, control->records);
     return NOT_REFUSED;
 }

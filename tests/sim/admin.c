@@ -1,5 +1,6 @@
-/* The model admin: creates topics, deletes them, creates them again. Every request is repeated until its answer says that what it
- * asks for is so; a deletion names the id, so that one that comes late cannot hit the next topic of that name. */
+/* The model admin: creates topics, deletes them, creates them again, and moves replicas: whatever it asks for there, nothing is lost. Every
+ * request is repeated until its answer says that what it asks for is so; a deletion names the id, so that one that comes late cannot hit
+ * the next topic of that name. */
 #include "tests/sim/client.h"
 
 #include <stdio.h>
@@ -68,6 +69,64 @@ static void delete_topic(struct client *client, const struct workload_topic *top
     client_send(&client->delete_call, -1, API_DELETE_TOPICS, 6, &request, REQUEST_TIMEOUT_US);
 }
 
+/* ---- moving -------------------------------------------------------------------------------------------------------- */
+
+static void on_moved(struct client_call *call, enum err err, const void *message, int64_t now_us)
+{
+    const struct alter_partition_reassignments_response *response = message;
+    (void)now_us;
+    if (err == ERR_OK && response->error_code == KAFKA_NONE && response->responses[0].partitions[0].error_code == KAFKA_NONE)
+        env_mark(call->client->env, "replicas were reassigned");
+}
+
+/* Distinct brokers, at least as many as min.insync.replicas. */
+static int32_t draw_replicas(struct client *client, const struct workload_topic *topic, int32_t ids[static WORKLOAD_NODES_MAX])
+{
+    const struct workload *workload = client->workload;
+    int32_t count = 0, brokers = (int32_t)(workload->node_count - workload->first_broker);
+    int32_t wanted = (int32_t)prng_range(&client->prng, topic->min_insync, brokers);
+    for (int32_t left = brokers; count < wanted; left--) {
+        int32_t place = (int32_t)prng_below(&client->prng, (uint64_t)left), id = (int32_t)workload->first_broker;
+        /* The place-th of those that are not drawn yet. */
+        for (;; id++) {
+            bool is_drawn = false;
+            for (int32_t i = 0; i < count; i++) is_drawn |= ids[i] == id;
+            if (!is_drawn && place-- == 0) break;
+        }
+        ids[count++] = id;
+    }
+    return count;
+}
+
+static void move_replicas(struct client *client, const struct workload_topic *topic)
+{
+    int32_t ids[WORKLOAD_NODES_MAX];
+    bool is_cancel = prng_chance(&client->prng, 1, 5);
+    struct alter_partition_reassignments_request_partitions partition = {
+        .partition_index = (int32_t)prng_below(&client->prng, (uint64_t)topic->partition_count), .replicas = ids};
+    partition.replicas_count = is_cancel ? -1 : draw_replicas(client, topic, ids);
+    struct alter_partition_reassignments_request_topics wanted = {
+        .name = slice_str(topic->name), .partitions = &partition, .partitions_count = 1};
+    struct alter_partition_reassignments_request request;
+    codec_set_defaults(KMSG_ALTER_PARTITION_REASSIGNMENTS_REQUEST, &request);
+    request.topics = &wanted;
+    request.topics_count = 1;
+    request.timeout_ms = 3000;
+    client_send(&client->move_call, -1, API_ALTER_PARTITION_REASSIGNMENTS, 1, &request, REQUEST_TIMEOUT_US);
+}
+
+static void maybe_move(struct client *client)
+{
+    const struct workload *workload = client->workload;
+    int64_t now_us = env_now_us(client->env);
+    if (workload->move_us == 0 || workload->is_stopping || now_us < client->move_at_us || client_call_is_pending(&client->move_call))
+        return;
+    bool is_first = client->move_at_us == 0;
+    client->move_at_us = now_us + client_pause_us(client, workload->move_us);
+    const struct workload_topic *topic = &workload->topics[prng_below(&client->prng, workload->topic_count)];
+    if (!is_first && topic->is_created && !topic->is_deleted) move_replicas(client, topic);
+}
+
 /* ---- what comes next ----------------------------------------------------------------------------------------------- */
 
 /* The one of the same name before it is gone. */
@@ -94,6 +153,7 @@ bool admin_step(struct client *client)
         }
         is_busy |= t < workload->first_life_count && !topic->is_created;
     }
+    if (!is_busy) maybe_move(client);
     return is_busy;
 }
 
@@ -101,6 +161,7 @@ void admin_init(struct client *client)
 {
     client->create_call = (struct client_call){.client = client, .done = on_created};
     client->delete_call = (struct client_call){.client = client, .done = on_deleted};
+    client->move_call = (struct client_call){.client = client, .done = on_moved};
 }
 
 bool admin_is_done(const struct workload *workload)

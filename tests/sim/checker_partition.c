@@ -170,7 +170,15 @@ static bool still_owes_nothing(const struct checker *checker, uint32_t partition
 static void look_at_replica(struct checker *checker, uint32_t partition, const struct replica_info *info)
 {
     struct checker_partition *p = &checker->partitions[partition];
-    struct checker_replica *replica = &p->replicas[checker->current_node], before = *replica;
+    struct checker_replica *replica = &p->replicas[checker->current_node];
+    const struct image_partition *committed = committed_state(checker, partition);
+    /* It was moved elsewhere and does not know that yet: a leader may still tell what everybody held before. */
+    if (committed && !node_ids_contain(image_replicas(committed), (int32_t)checker->current_node)) {
+        if (info->role == PARTITION_LEADER && info->high_watermark > p->watermark) p->watermark = info->high_watermark;
+        check_candidates(checker, partition, committed);
+        return;
+    }
+    struct checker_replica before = *replica;
     bool is_same = before.is_seen && before.role == info->role && before.leader_epoch == info->leader_epoch &&
                    before.log_end == info->log_end && before.durable_end >= info->durable_end &&
                    before.high_watermark == info->high_watermark;
@@ -224,6 +232,15 @@ void checker_look_at_replicas(struct checker *checker)
     replica_manager_each(checker->current.replicas, look_at_one, checker);
 }
 
+/* What was moved elsewhere is deleted; should it come back it begins anew. */
+static void forget_moved(struct checker *checker, struct checker_partition *p, const struct image_partition *state)
+{
+    for (uint32_t n = 0; n < checker->node_count; n++) {
+        if (node_ids_contain(image_replicas(state), (int32_t)n)) continue;
+        p->replicas[n] = (struct checker_replica){.owes_nothing = p->replicas[n].owes_nothing};
+    }
+}
+
 /* ---- committed metadata -------------------------------------------------------------------------------------------- */
 
 void checker_look_at_truth(struct checker *checker)
@@ -240,6 +257,7 @@ void checker_look_at_truth(struct checker *checker)
         p->leader = state->leader;
         p->leader_epoch = state->leader_epoch;
         p->partition_epoch = state->partition_epoch;
+        forget_moved(checker, p, state);
         trace_state(checker, partition, state);
         check_candidates(checker, partition, state);
     }

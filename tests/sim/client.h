@@ -80,7 +80,8 @@ struct client {
     struct client_broker brokers[WORKLOAD_NODES_MAX];
     struct client_partition partitions[WORKLOAD_PARTITIONS_MAX];
     bool has_begun[WORKLOAD_TOPICS_MAX]; /* to produce and to consume */
-    struct client_call metadata_call, create_call, delete_call, producer_id_call;
+    struct client_call metadata_call, create_call, delete_call, move_call, producer_id_call;
+    int64_t move_at_us; /* the next reassignment */
     bool is_refresh_due, is_set_up;
     struct env_timer refresh_timer, setup_timer;
     uint32_t creating, deleting; /* the topic that the call is about */

@@ -61,6 +61,7 @@ static void draw_workload(struct cluster *cluster, const struct cluster_shape *s
     workload->produce_version = (int16_t)prng_range(prng, 9, 13);
     workload->fetch_version = (int16_t)prng_range(prng, 11, 17);
     workload->metadata_version = (int16_t)prng_range(prng, 10, 13);
+    if (prng_chance(prng, 1, 2)) workload->move_us = prng_range(prng, 300, 3000) * SIM_MS;
     history_init(&workload->history, &cluster->verdict);
 }
 

@@ -242,17 +242,22 @@ static bool is_whole(const struct cluster *cluster, const struct image *image)
     for (uint32_t t = 0; t < cluster->workload.topic_count; t++) {
         if (!is_topic_whole(image, &cluster->workload.topics[t])) return false;
     }
-    return active == cluster->node_count - cluster->workload.first_broker;
+    return map_count(&image->reassignments) == 0 && active == cluster->node_count - cluster->workload.first_broker;
 }
 
+/* All know the same, and it is what was wanted. */
 bool cluster_is_converged(struct cluster *cluster)
 {
+    int64_t index = -1;
     for (uint32_t i = 0; i < cluster->node_count; i++) {
         const struct cluster_node *node = &cluster->nodes[i];
         if (!sim_node_is_running(node->node) || node->is_stopping || !node->controller) return false;
         if (!is_whole(cluster, controller_node_image(node->controller))) return false;
+        if (index < 0) index = controller_node_image(node->controller)->index;
+        if (controller_node_image(node->controller)->index != index) return false;
         if (!cluster_is_broker(node)) continue;
         if (!node->broker || !broker_node_is_active(node->broker) || !is_whole(cluster, broker_node_image(node->broker))) return false;
+        if (broker_node_image(node->broker)->index != index) return false;
     }
     return true;
 }

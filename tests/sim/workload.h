@@ -108,6 +108,7 @@ struct workload {
     bool (*leads)(void *context, uint32_t partition, int32_t node, int32_t leader_epoch);
     void *context;
     struct group_history *groups; /* NULL: no group; else every client is a member (member.h) */
+    int64_t move_us;              /* mean pause between reassignments of replicas; 0: none */
     bool is_stopping;             /* no new batches; those under way are finished */
     struct client *clients[WORKLOAD_CLIENTS_MAX];
     struct sim_node *client_nodes[WORKLOAD_CLIENTS_MAX];

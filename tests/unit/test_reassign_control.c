@@ -159,6 +159,27 @@ START_TEST(a_cancellation_never_leaves_only_those_who_lack_records)
 }
 END_TEST
 
+/* Else an acknowledged record would be on one disk. */
+START_TEST(a_reassignment_does_not_end_below_min_insync_replicas)
+{
+    const struct image_partition *p = partition_on(IDS(0, 1, 2));
+    records_add_config(&meta.records, SKIFF__CONFIG_RESOURCE__CONFIG_RESOURCE_TOPIC, "t", "min.insync.replicas", "2");
+    meta_commit(&meta);
+    ck_assert_int_eq(alter_isr(IDS(0, 1)), KAFKA_NONE);
+    ck_assert_int_eq(reassign(IDS(0, 2)), KAFKA_NONE);
+    expect(image_replicas(p), IDS(0, 2, 1));
+    expect(image_isr(p), IDS(0, 1));
+    ck_assert_int_eq(alter_isr(IDS(0, 1, 2)), KAFKA_NONE);
+    expect(image_replicas(p), IDS(0, 2));
+    expect(image_isr(p), IDS(0, 2));
+    ck_assert_int_eq(reassign(IDS(3, 4)), KAFKA_NONE);
+    ck_assert_int_eq(alter_isr(IDS(0, 2, 3)), KAFKA_NONE);
+    meta_fence(&meta, 2);
+    ck_assert_int_eq(cancel(), KAFKA_INVALID_REPLICA_ASSIGNMENT);
+    expect(image_isr(p), IDS(0, 3));
+}
+END_TEST
+
 START_TEST(a_second_reassignment_replaces_the_first)
 {
     const struct image_partition *p = partition_on(IDS(0, 1));
@@ -372,6 +393,7 @@ int main(void)
     tcase_add_test(tcase, fewer_replicas_or_another_order_need_no_wait);
     tcase_add_test(tcase, a_reassignment_is_cancelled);
     tcase_add_test(tcase, a_cancellation_never_leaves_only_those_who_lack_records);
+    tcase_add_test(tcase, a_reassignment_does_not_end_below_min_insync_replicas);
     tcase_add_test(tcase, a_second_reassignment_replaces_the_first);
     tcase_add_test(tcase, wrong_reassignments_are_refused);
     tcase_add_test(tcase, internal_topics_get_more_replicas_as_brokers_join);
