@@ -109,13 +109,17 @@ static void put_watermark(struct metrics *metrics, const struct replica *replica
 static void put_totals(struct metrics *metrics, const struct replica_manager *m)
 {
     struct replica_totals totals = {0};
+    const struct image_topic *topic = NULL;
     LIST_FOR_EACH (&m->all, node) {
         const struct replica *replica = CONTAINER_OF(node, struct replica, in_manager);
-        const struct image_topic *topic = image_topic_by_id(m->image, replica->target.topic_id);
-        totals.log_bytes += plog_size(replica->log);
+        int64_t bytes = plog_size(replica->log);
+        replica->traffic->log_bytes += bytes;
+        totals.log_bytes += bytes;
         totals.offline += replica->partition.role == PARTITION_OFFLINE;
         if (!partition_is_leader(&replica->partition)) continue;
         count_leader(&replica->partition, &totals);
+        /* Mostly the one before: replicas come topic by topic. */
+        if (!topic || !uuid_equal(topic->id, replica->target.topic_id)) topic = image_topic_by_id(m->image, replica->target.topic_id);
         if (topic && !metrics_is_full(metrics, METRIC_HIGH_WATERMARK))
             put_watermark(metrics, replica, topic);
         else
@@ -130,20 +134,13 @@ static void put_totals(struct metrics *metrics, const struct replica_manager *m)
     metrics_put(metrics, METRIC_LOG_BYTES, (double)totals.log_bytes);
 }
 
-static int64_t topic_log_bytes(const struct replica_manager *m, const struct image_topic *topic)
-{
-    int64_t bytes = 0;
-    for (int32_t i = 0; i < topic->partition_count; i++) {
-        const struct replica *replica = replica_find(m, topic->id, i);
-        if (replica) bytes += plog_size(replica->log);
-    }
-    return bytes;
-}
-
+/* After put_totals(). */
 static void put_topics(struct metrics *metrics, const struct replica_manager *m)
 {
     uint32_t at = 0;
-    for (const struct topic_traffic *t; (t = map_next(&m->counters.topics, &at)) != NULL;) {
+    for (struct topic_traffic *t; (t = map_next(&m->counters.topics, &at)) != NULL;) {
+        int64_t log_bytes = t->log_bytes;
+        t->log_bytes = 0;
         const struct image_topic *topic = image_topic_by_id(m->image, t->topic_id);
         if (!topic || metrics_is_full(metrics, METRIC_TOPIC_LOG_BYTES)) {
             metrics_leave_out(metrics, 4);
@@ -153,7 +150,7 @@ static void put_topics(struct metrics *metrics, const struct replica_manager *m)
         metrics_put_labelled(metrics, METRIC_TOPIC_MESSAGES_IN, &name, (double)t->traffic.messages_in);
         metrics_put_labelled(metrics, METRIC_TOPIC_BYTES_IN, &name, (double)t->traffic.bytes_in);
         metrics_put_labelled(metrics, METRIC_TOPIC_BYTES_OUT, &name, (double)t->traffic.bytes_out);
-        metrics_put_labelled(metrics, METRIC_TOPIC_LOG_BYTES, &name, (double)topic_log_bytes(m, topic));
+        metrics_put_labelled(metrics, METRIC_TOPIC_LOG_BYTES, &name, (double)log_bytes);
     }
 }
 

@@ -18,6 +18,7 @@ struct topic_traffic {
     struct uuid topic_id; /* key in the map */
     uint32_t references;  /* replicas */
     struct traffic traffic;
+    int64_t log_bytes; /* counted for the page that is being filled */
 };
 
 struct replica_counters {
