@@ -3,7 +3,6 @@
 # killed, counters only grow, and the numbers that people are woken for move as they should.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 [[ -z ${SKIFF_SERVER:-} ]] || skip_all "Skiff's own listener"
-ldconfig -p 2>/dev/null | grep -q 'libmicrohttpd\.so\.12' || skip_all "libmicrohttpd is not installed"
 scrape=$tools/scrape
 
 told_of() { cluster status --json | sed -n "s/.*\"id\": $1,.*\"http\": \"\([^\"]*\)\".*/\1/p"; }       # NODE
