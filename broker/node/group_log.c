@@ -23,9 +23,15 @@ void group_log_told(struct group_log *log, int64_t end)
     log->told_end = end;
 }
 
+/* In memory, or as it was written last: names are written with every offset, and are in memory once. */
+static int64_t state_bytes(const struct group_shard *shard)
+{
+    return max_i64((int64_t)group_shard_bytes(shard), (int64_t)shard->snapshot.bytes);
+}
+
 bool group_log_begin(struct group_log *log, const struct group_shard *shard)
 {
-    int64_t enough = max_i64(log->bytes_min, STATES_PER_LOG * (int64_t)group_shard_bytes(shard));
+    int64_t enough = max_i64(log->bytes_min, STATES_PER_LOG * state_bytes(shard));
     if (log->grown_bytes <= enough || !group_shard_can_snapshot(shard)) return false;
     ASSERT(log->next_start == -1);
     log->next_start = log->told_end;

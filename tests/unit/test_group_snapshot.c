@@ -1,4 +1,5 @@
 /* The state written again: whatever was under way, and wherever the log then begins, a successor knows the same. */
+#include "broker/node/group_log.h"
 #include "tests/unit/group_fixture.h"
 
 #include <stdio.h>
@@ -143,6 +144,27 @@ START_TEST(a_log_with_records_of_others_is_not_written_again)
 }
 END_TEST
 
+/* Names are in memory once and in every record: what was just written is no reason to write it again. */
+START_TEST(a_snapshot_does_not_make_the_next_one_due)
+{
+    struct group_log log;
+    char topic[250];
+    memset(topic, 't', sizeof topic);
+    topic[sizeof topic - 1] = '\0';
+    for (int32_t p = 0; p < 500; p++) (void)commit(&f, (struct committer){.group = topic, .topic = topic, .partition = p, .offset = 1});
+    group_log_init(&log, 500, 1 << 20, 1000);
+    ck_assert(group_log_begin(&log, &f.shard));
+    (void)begin_snapshot();
+    ck_assert_int_eq(group_log_end(&log, &f.shard), 500);
+    ck_assert_int_eq(group_log_end(&log, &f.shard), -1);
+    group_log_appended(&log, (int64_t)f.shard.snapshot.bytes);
+    ck_assert_uint_gt(f.shard.snapshot.bytes, 4 * group_shard_bytes(&f.shard));
+    ck_assert(!group_log_begin(&log, &f.shard));
+    group_log_appended(&log, 3 * (int64_t)f.shard.snapshot.bytes + 1);
+    ck_assert(group_log_begin(&log, &f.shard));
+}
+END_TEST
+
 /* ---- at random ---- */
 
 static uint32_t state;
@@ -211,6 +233,7 @@ int main(void)
     tcase_add_test(tcase, g_offdur_an_append_that_is_refused_spoils_the_snapshot);
     tcase_add_test(tcase, a_large_snapshot_goes_in_lots);
     tcase_add_test(tcase, a_log_with_records_of_others_is_not_written_again);
+    tcase_add_test(tcase, a_snapshot_does_not_make_the_next_one_due);
     tcase_add_loop_test(tcase, g_offdur_at_random, 0, 20);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
