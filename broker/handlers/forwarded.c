@@ -91,7 +91,9 @@ static void alter_client_quotas_error(struct call *call, const struct alter_clie
 static void elect_leaders_error(struct call *call, int16_t error)
 {
     /* Version 0 has no place for it: then the tools see that nothing was elected. */
-    call_respond(call, &(struct elect_leaders_response){.error_code = call->api_version > 0 ? error : 0});
+    struct elect_leaders_response response = {0};
+    if (call->api_version > 0) response.error_code = error;
+    call_respond(call, &response);
 }
 
 void respond_error(struct call *call, const void *message, enum kafka_error error, struct slice text)

@@ -90,7 +90,11 @@ void replica_manager_delete_records(struct replica_manager *m, struct replica_de
     request->is_late = false;
     list_node_init(&request->node);
     env_timer_init(&request->timer, on_timeout);
-    enum kafka_error error = replica ? check(request, replica) : replica_absent_error(m, request->topic_id, request->partition);
+    if (!replica) {
+        finish(request, replica_absent_error(m, request->topic_id, request->partition));
+        return;
+    }
+    enum kafka_error error = check(request, replica);
     if (error != KAFKA_NONE) {
         finish(request, error);
         return;
