@@ -3,6 +3,8 @@
 
 #include "common/assert.h"
 
+#define NULL_PROTOCOL_FROM 7 /* JoinGroup: before, no protocol is the empty text */
+
 void group_request_init(struct group_request *request, enum group_request_type type, int16_t version, struct slice group_id)
 {
     *request = (struct group_request){.type = type, .version = version, .group_id = group_id, .is_input_needed = true};
@@ -84,7 +86,10 @@ void group_request_fail(struct group_request *request, enum kafka_error error)
 {
     ASSERT(error != KAFKA_NONE || request->type == GROUP_OFFSET_COMMIT);
     switch (request->type) {
-    case GROUP_JOIN: request->out.join.error_code = (int16_t)error; break;
+    case GROUP_JOIN:
+        request->out.join.error_code = (int16_t)error;
+        request->out.join.protocol_name = request->version < NULL_PROTOCOL_FROM ? SLICE_LITERAL("") : SLICE_NULL;
+        break;
     case GROUP_SYNC: request->out.sync.error_code = (int16_t)error; break;
     case GROUP_HEARTBEAT: request->out.heartbeat.error_code = (int16_t)error; break;
     case GROUP_LEAVE: request->out.leave.error_code = (int16_t)error; break;

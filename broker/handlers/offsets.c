@@ -1,5 +1,5 @@
 /* OffsetCommit and OffsetFetch: names and topic ids in, one question to the coordinator for each group, the answer in the order of the
- * request. Offsets of a topic that does not exist are not committed (and can still be fetched by name until they are forgotten). */
+ * request. Offsets of a partition that does not exist are not committed (and can still be fetched by name until they are forgotten). */
 #include "broker/handlers/group_call.h"
 
 #define TOPIC_IDS_FROM   10 /* of both */
@@ -9,21 +9,36 @@
 
 /* ---- OffsetCommit -------------------------------------------------------------------------------------------------- */
 
+struct commit_place {
+    int32_t known;   /* the topic's place in commit_context.known, or -1: nothing of it exists */
+    bool *exists;    /* each partition */
+    bool is_unknown; /* the topic */
+};
 struct commit_context {
     const struct offset_commit_request *request;
-    struct offset_commit_request known; /* the topics that exist */
-    int32_t *place;                     /* of each topic of the request in `known`, or -1 */
+    struct offset_commit_request known; /* topics and partitions that exist */
+    struct commit_place *places;        /* of each topic of the request */
 };
 
-static struct offset_commit_response_topics refuse_topic(struct call *call, const struct offset_commit_request_topics *from)
+static enum kafka_error unknown_error(const struct call *call, const struct commit_place *place)
 {
-    bool is_by_id = call->api_version >= TOPIC_IDS_FROM;
+    return place->is_unknown && call->api_version >= TOPIC_IDS_FROM ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+}
+
+/* The coordinator's answers, and between them those that it was not asked for. */
+static struct offset_commit_response_topics answer_topic(struct call *call, const struct offset_commit_request_topics *from,
+                                                         const struct commit_place *place, const struct offset_commit_response *answer)
+{
     struct offset_commit_response_topics to = {.name = from->name, .topic_id = from->topic_id, .partitions_count = from->partitions_count};
+    const struct offset_commit_response_partitions *next = place->known >= 0 ? answer->topics[place->known].partitions : NULL;
     to.partitions = arena_calloc(&call->arena, (size_t)from->partitions_count, sizeof *to.partitions);
-    for (int32_t i = 0; i < from->partitions_count; i++)
-        to.partitions[i] =
-            (struct offset_commit_response_partitions){.partition_index = from->partitions[i].partition_index,
-                                                       .error_code = is_by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION};
+    for (int32_t i = 0; i < from->partitions_count; i++) {
+        if (place->exists[i])
+            to.partitions[i] = *next++;
+        else
+            to.partitions[i] = (struct offset_commit_response_partitions){.partition_index = from->partitions[i].partition_index,
+                                                                          .error_code = (int16_t)unknown_error(call, place)};
+    }
     return to;
 }
 
@@ -35,16 +50,32 @@ static void answer_commit(struct group_fan *fan)
     const struct offset_commit_response *answer = &fan->items[0].group.request.out.commit;
     struct offset_commit_response response = {.topics_count = request->topics_count};
     response.topics = arena_calloc(&call->arena, (size_t)request->topics_count, sizeof *response.topics);
-    for (int32_t i = 0; i < request->topics_count; i++) {
-        if (context->place[i] < 0) {
-            response.topics[i] = refuse_topic(call, &request->topics[i]);
-            continue;
-        }
-        response.topics[i] = answer->topics[context->place[i]];
-        response.topics[i].name = request->topics[i].name;
-        response.topics[i].topic_id = request->topics[i].topic_id;
-    }
+    for (int32_t i = 0; i < request->topics_count; i++)
+        response.topics[i] = answer_topic(call, &request->topics[i], &context->places[i], answer);
     call_respond(call, &response);
+}
+
+static void find_known_partitions(struct call *call, struct commit_context *context, const struct offset_commit_request_topics *from,
+                                  struct commit_place *place)
+{
+    const struct image_topic *topic = call->api_version >= TOPIC_IDS_FROM ? image_topic_by_id(call_image(call), from->topic_id)
+                                                                          : image_topic_by_name(call_image(call), from->name);
+    size_t count = (size_t)from->partitions_count;
+    struct offset_commit_request_topics to = *from;
+    *place = (struct commit_place){.known = -1, .exists = arena_calloc(&call->arena, count, sizeof(bool)), .is_unknown = !topic};
+    if (!topic) return;
+    to.name = arena_copy(&call->arena, slice_make(topic->name, topic->name_size)); /* outlives a change of the image */
+    to.topic_id = topic->id;
+    to.partitions = arena_calloc(&call->arena, count, sizeof *to.partitions);
+    to.partitions_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        int32_t index = from->partitions[i].partition_index;
+        place->exists[i] = index >= 0 && index < topic->partition_count;
+        if (place->exists[i]) to.partitions[to.partitions_count++] = from->partitions[i];
+    }
+    if (to.partitions_count == 0) return;
+    place->known = context->known.topics_count++;
+    context->known.topics[place->known] = to;
 }
 
 static struct commit_context *find_known_topics(struct call *call, const struct offset_commit_request *request)
@@ -55,18 +86,8 @@ static struct commit_context *find_known_topics(struct call *call, const struct 
     context->known = *request;
     context->known.topics = arena_calloc(&call->arena, count, sizeof *context->known.topics);
     context->known.topics_count = 0;
-    context->place = arena_calloc(&call->arena, count, sizeof *context->place);
-    for (int32_t i = 0; i < request->topics_count; i++) {
-        const struct offset_commit_request_topics *from = &request->topics[i];
-        const struct image_topic *topic = call->api_version >= TOPIC_IDS_FROM ? image_topic_by_id(call_image(call), from->topic_id)
-                                                                              : image_topic_by_name(call_image(call), from->name);
-        context->place[i] = topic ? context->known.topics_count++ : -1;
-        if (!topic) continue;
-        struct offset_commit_request_topics *to = &context->known.topics[context->place[i]];
-        *to = *from;
-        to->name = arena_copy(&call->arena, slice_make(topic->name, topic->name_size)); /* outlives a change of the image */
-        to->topic_id = topic->id;
-    }
+    context->places = arena_calloc(&call->arena, count, sizeof *context->places);
+    for (size_t i = 0; i < count; i++) find_known_partitions(call, context, &request->topics[i], &context->places[i]);
     return context;
 }
 

@@ -460,3 +460,93 @@ for name_, build_ in {
     case("UpdateFeatures", name_, build_, last=0 if name_ == "type 0" else 99)
 table("UpdateFeatures", {"nothing": {"TimeoutMs": 10000}})
 table("UnregisterBroker", {"not there": {"BrokerId": 9}, "-1": {"BrokerId": -1}})
+
+
+# ---- groups ----------------------------------------------------------------------------------------------------------
+# Asked last, when both brokers have their __consumer_offsets. Group "g" stores offsets and has no members.
+
+GROUP_APIS = ("OffsetCommit", "OffsetFetch", "JoinGroup", "Heartbeat", "LeaveGroup", "SyncGroup", "DescribeGroups", "ListGroups", "OffsetDelete",
+              "DeleteGroups")
+
+
+def commit(*offsets, group="g", topic="t", member="", generation=-1, metadata="note", **more):
+    def build(peer, version):
+        name = {"TopicId": peer.topic_id(topic)} if version >= 10 else {"Name": topic}
+        return {"GroupId": group, "MemberId": member, "GenerationIdOrMemberEpoch": generation, **more, "Topics": [
+            {**name, "Partitions": [{"PartitionIndex": p, "CommittedOffset": o, "CommittedMetadata": metadata} for p, o in offsets]}]}
+    return build
+
+
+def committed(*partitions, group="g", topic="t", every=False, stable=False):
+    def build(peer, version):
+        name = {"TopicId": peer.topic_id(topic)} if version >= 10 else {"Name": topic}
+        topics = None if every else [{**name, ("PartitionIndexes"): list(partitions)}]
+        asked = {"RequireStable": stable} if version >= 7 else {}
+        return {**asked, "GroupId": group, "Topics": topics} if version < 8 else {**asked, "Groups": [{"GroupId": group, "Topics": topics}]}
+    return build
+
+
+def join(group="j", member="", session_ms=10000, kind="consumer", protocols=(("range", b"\0\0"),), instance=None):
+    def build(peer, version):
+        return {"GroupId": group, "SessionTimeoutMs": session_ms, "MemberId": member, "ProtocolType": kind,
+                "Protocols": [{"Name": n, "Metadata": m} for n, m in protocols], **({"RebalanceTimeoutMs": 10000} if version > 0 else {}),
+                **({"GroupInstanceId": instance} if version >= 5 else {})}
+    return build
+
+
+def leaving(*members, group="g"):
+    def build(peer, version):
+        return {"GroupId": group, "MemberId": members[0]} if version < 3 else {"GroupId": group, "Members": [{"MemberId": m} for m in members]}
+    return build
+
+
+for name_, build_ in {
+    "one": commit((0, 1)), "two": commit((0, 2), (1, 3)), "none": commit(), "a partition that is not there": commit((9, 1)), "-1": commit((0, -1)), "negative": commit((0, -7)),
+    "partition -1": commit((-1, 1)), "a topic that is not there": commit((0, 1), topic="absent"), "twice": commit((0, 4), (0, 5)), "back": commit((0, 1)),
+    "no text": commit((0, 1), metadata=None), "empty text": commit((0, 1), metadata=""), "a text too long": commit((0, 1), metadata="x" * 4097),
+    "the longest text": commit((0, 1), metadata="x" * 4096), "a member in a group without": commit((0, 1), member="m", generation=1),
+    "a member of no group": commit((0, 1), group="nobody", member="m", generation=1), "a generation without member": commit((0, 1), generation=3),
+    "no name": commit((0, 1), group=""), "another group": commit((0, 1), group="h"),
+}.items():
+    case("OffsetCommit", name_, build_)
+case("OffsetCommit", "kept for a day", commit((2, 8), RetentionTimeMs=86400000), first=2, last=4)
+for name_, build_ in {
+    "one": committed(0), "all": committed(every=True), "some": committed(0, 1, 2, 9, -1), "none": committed(), "twice": committed(0, 0), "a topic that is not there": committed(0, topic="absent"),
+    "a group that is not there": committed(0, group="nobody"), "all of a group that is not there": committed(every=True, group="nobody"), "no name": committed(0, group=""),
+}.items():
+    case("OffsetFetch", name_, build_, first=2 if "all" in name_ else 0)
+case("OffsetFetch", "stable", committed(0, stable=True), first=7)
+for name_, build_ in {
+    "unknown member": join(member="stranger"), "no group": join(group=""), "session too short": join(session_ms=5999), "session too long": join(session_ms=1800001),
+    "session 0": join(session_ms=0), "unknown static member": join(member="stranger", instance="i"),
+}.items():
+    case("JoinGroup", name_, build_, first=5 if "static" in name_ else 0)
+case("JoinGroup", "an id first", join(), first=4)
+for api_, more_ in (("Heartbeat", {}), ("SyncGroup", {"Assignments": []})):
+    for name_, group_, member_, generation_ in (("a group that is not there", "nobody", "m", 1), ("a member that is not there", "g", "m", 1),
+                                                ("no member", "g", "", -1), ("no group", "", "m", 1)):
+        case(api_, name_, lambda peer, v, g=group_, m=member_, e=generation_, x=more_, a=api_: {
+            "GroupId": g, "MemberId": m, "GenerationId": e, **x,
+            **({"ProtocolType": "consumer", "ProtocolName": "range"} if a == "SyncGroup" and v >= 5 else {})})
+for name_, build_ in {"a group that is not there": leaving("m", group="nobody"), "a member that is not there": leaving("m"), "no group": leaving("m", group=""),
+                      "an empty id": leaving("")}.items():
+    case("LeaveGroup", name_, build_)
+case("LeaveGroup", "two", leaving("m", "n"), first=3)
+table("DescribeGroups", {"one": {"Groups": ["g"]}, "two": {"Groups": ["g", "h"]}, "not there": {"Groups": ["nobody"]}, "none": {"Groups": []}, "no name": {"Groups": [""]},
+                         "twice": {"Groups": ["g", "g"]}})
+case("DescribeGroups", "operations", lambda peer, v: {"Groups": ["g", "nobody"], "IncludeAuthorizedOperations": True}, first=3)
+table("ListGroups", {"all": {}})
+for states_ in (["Empty"], ["empty"], ["Stable"], ["Dead"], ["odd"], ["Stable", "Empty"]):
+    case("ListGroups", f"states {states_}", lambda peer, v, s=states_: {"StatesFilter": s}, first=4)
+for types_ in (["classic"], ["Classic"], ["consumer"], ["odd"]):
+    case("ListGroups", f"types {types_}", lambda peer, v, t=types_: {"TypesFilter": t}, first=5)
+
+
+def forget(*partitions, group="g", topic="t"):
+    return {"GroupId": group, "Topics": [{"Name": topic, "Partitions": [{"PartitionIndex": p} for p in partitions]}]}
+
+
+table("OffsetDelete", {"one": forget(1), "again": forget(1), "not there": forget(9), "a topic that is not there": forget(0, topic="absent"), "none": forget(),
+                       "a group that is not there": forget(0, group="nobody"), "no group": forget(0, group="")})
+table("DeleteGroups", {"not there": {"GroupsNames": ["nobody"]}, "none": {"GroupsNames": []}})
+case("DeleteGroups", "one", lambda peer, v: {"GroupsNames": ["h"]}, first=2)

@@ -407,6 +407,38 @@ START_TEST(a_node_may_die_while_clients_wait)
 }
 END_TEST
 
+/* As Kafka: else a client could make offsets without end. */
+START_TEST(offsets_of_partitions_that_do_not_exist_are_refused)
+{
+    struct fixture *f;
+    (void)begin(&f, SETTINGS, 1);
+    struct uuid id = image_topic_by_name(broker_node_image(f->broker), SLICE_LITERAL(TOPIC))->id;
+    for (int16_t version = 2; version <= 10; version++) {
+        struct offset_commit_request_partitions partitions[] = {
+            {.partition_index = 1, .committed_offset = 5, .committed_leader_epoch = -1, .committed_metadata = SLICE_LITERAL("")},
+            {.partition_index = 0, .committed_offset = 6, .committed_leader_epoch = -1, .committed_metadata = SLICE_LITERAL("")},
+            {.partition_index = -1, .committed_offset = 7, .committed_leader_epoch = -1, .committed_metadata = SLICE_LITERAL("")}};
+        struct offset_commit_request_topics topic = {
+            .name = SLICE_LITERAL(TOPIC), .topic_id = id, .partitions = partitions, .partitions_count = 3};
+        struct offset_commit_request request = {.group_id = SLICE_LITERAL(GROUP),
+                                                .generation_id_or_member_epoch = -1,
+                                                .member_id = SLICE_LITERAL(""),
+                                                .group_instance_id = SLICE_NULL,
+                                                .retention_time_ms = -1,
+                                                .topics = &topic,
+                                                .topics_count = 1};
+        const struct offset_commit_response *response = fixture_ask(f, API_OFFSET_COMMIT, version, &request);
+        static const int16_t expected[] = {KAFKA_UNKNOWN_TOPIC_OR_PARTITION, KAFKA_NONE, KAFKA_UNKNOWN_TOPIC_OR_PARTITION};
+        ck_assert_int_eq(response->topics[0].partitions_count, 3);
+        for (int32_t i = 0; i < 3; i++) {
+            ck_assert_int_eq(response->topics[0].partitions[i].partition_index, partitions[i].partition_index);
+            ck_assert_int_eq(response->topics[0].partitions[i].error_code, expected[i]);
+        }
+    }
+    fixture_end(f);
+}
+END_TEST
+
 START_TEST(who_asks_is_told_why_the_group_rebalanced)
 {
     struct fixture *f;
@@ -560,6 +592,7 @@ int main(void)
     tcase_add_loop_test(cluster, g_offdur_a_coordinator_that_loads_says_so, 0, 2);
     tcase_add_test(node, a_client_that_waits_may_leave);
     tcase_add_test(node, a_node_may_die_while_clients_wait);
+    tcase_add_test(node, offsets_of_partitions_that_do_not_exist_are_refused);
     tcase_add_test(node, who_asks_is_told_why_the_group_rebalanced);
     tcase_add_test(node, trap_31_strangers_do_not_write_to_internal_topics);
     tcase_add_test(node, trap_25_offsets_at_every_version);
