@@ -179,6 +179,9 @@ static void cluster_begin(struct cluster *cluster, const struct cluster_options 
         group_history_init(&cluster->groups, &cluster->verdict);
         cluster->workload.groups = &cluster->groups;
         cluster->workload.client_count = 3;
+        cluster->workload.topic_count = cluster->workload.first_life_count = 1;
+        cluster->workload.partition_count = GROUP_PARTITIONS;
+        cluster->workload.topics[0].partition_count = GROUP_PARTITIONS;
     }
     cluster->workload.leads = leads;
     cluster->workload.context = cluster;
