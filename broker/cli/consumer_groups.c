@@ -107,8 +107,7 @@ static int32_t find_leader(struct client *client, const struct group_report_row 
 
 static int64_t ask_end(struct client *client, const struct group_report_row *row, int32_t leader)
 {
-    struct list_offsets_request_partitions partition = {
-        .partition_index = row->partition, .current_leader_epoch = -1, .timestamp = -1};
+    struct list_offsets_request_partitions partition = {.partition_index = row->partition, .current_leader_epoch = -1, .timestamp = -1};
     struct list_offsets_request_topics topic = {.name = row->topic, .partitions = &partition, .partitions_count = 1};
     struct list_offsets_request request;
     codec_set_defaults(KMSG_LIST_OFFSETS_REQUEST, &request);
@@ -239,7 +238,8 @@ static int16_t ask_about(struct client *client, struct slice group, int32_t node
     if (!report->group) return KAFKA_COORDINATOR_NOT_AVAILABLE;
     if (report->group->error_code) return report->group->error_code;
     *offsets = fetch_offsets(client, group, node);
-    return *offsets ? (*offsets)->error_code : (int16_t)KAFKA_COORDINATOR_NOT_AVAILABLE;
+    if (!*offsets) return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    return (*offsets)->error_code;
 }
 
 static int describe_group(struct client *client, struct slice group, bool is_verbose)

@@ -2,6 +2,8 @@
  * request. Offsets of a partition that does not exist are not committed (and can still be fetched by name until they are forgotten). */
 #include "broker/handlers/group_call.h"
 
+#include "common/assert.h"
+
 #define TOPIC_IDS_FROM   10 /* of both */
 #define GROUPS_FROM      8  /* OffsetFetch: several groups */
 #define GROUP_ERROR_FROM 2  /* OffsetFetch: before, an error of the group stands at each partition */
@@ -33,11 +35,13 @@ static struct offset_commit_response_topics answer_topic(struct call *call, cons
     const struct offset_commit_response_partitions *next = place->known >= 0 ? answer->topics[place->known].partitions : NULL;
     to.partitions = arena_calloc(&call->arena, (size_t)from->partitions_count, sizeof *to.partitions);
     for (int32_t i = 0; i < from->partitions_count; i++) {
-        if (place->exists[i])
+        if (place->exists[i]) {
+            ASSERT(next != NULL);
             to.partitions[i] = *next++;
-        else
-            to.partitions[i] = (struct offset_commit_response_partitions){.partition_index = from->partitions[i].partition_index,
-                                                                          .error_code = (int16_t)unknown_error(call, place)};
+            continue;
+        }
+        to.partitions[i] = (struct offset_commit_response_partitions){.partition_index = from->partitions[i].partition_index,
+                                                                      .error_code = (int16_t)unknown_error(call, place)};
     }
     return to;
 }
@@ -202,7 +206,8 @@ static void respond_single(struct group_fan *fan)
     const struct offset_fetch_request_groups *asked = &((const struct fetch_context *)fan->context)->groups[0];
     const struct offset_fetch_response_groups *group = &fan->items[0].group.request.out.fetch;
     bool is_failed_each = group->error_code && call->api_version < GROUP_ERROR_FROM;
-    struct offset_fetch_response response = {.error_code = is_failed_each ? 0 : group->error_code};
+    struct offset_fetch_response response = {0};
+    if (!is_failed_each) response.error_code = group->error_code;
     response.topics_count = is_failed_each ? asked->topics_count : group->error_code ? 0 : group->topics_count;
     response.topics = arena_calloc(&call->arena, (size_t)response.topics_count, sizeof *response.topics);
     for (int32_t i = 0; i < response.topics_count; i++)
