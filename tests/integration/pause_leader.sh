@@ -7,6 +7,9 @@ start_cluster 3 --set broker.session.timeout.ms=3000 --set broker.heartbeat.inte
 client_start "$bootstrap" pause-leader --rate 4000 --lines 20000 --request-timeout 3000
 must "records stream" ask await-acks
 must "all replicas are in sync" ask await-isr 3
+# Leaderships move back soon after a node is in sync. librdkafka does not survive that such a move and a pause come together: a batch that
+# waits in the paused node is overtaken by its successor, sent to the new leader, and it gives up with OUT_OF_ORDER_SEQUENCE_NUMBER.
+preferred_lead() { ! ask describe | grep -qvE 'Leader: ([0-9]+) Replicas: \1(,|$| )' ; }
 for round in 1 2; do
   find_raft_leader
   paused=$leader
@@ -16,6 +19,7 @@ for round in 1 2; do
   check "round $round: another node is the Raft leader" await 10 another_leads
   must "round $round: node $paused goes on" cluster resume "$paused"
   must "round $round: it is back in sync" ask await-isr 3
+  must "round $round: preferred replicas lead" await 30 preferred_lead
   must "round $round: every partition takes records" ask await-acks
 done
 check "nothing is lost, doubled or reordered" client_finish
