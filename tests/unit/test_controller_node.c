@@ -1,4 +1,5 @@
-/* Whole controllers in the simulator, with model brokers: birth, registration, admin requests, failover by evidence. */
+/* Whole controllers in the simulator, with model brokers: birth, registration, admin requests, failover by evidence. Above 1,000 lines
+ * because all cases share the model brokers and the cluster that the first 300 lines build. */
 #include "common/mem.h"
 #include "controller/metadata/replay.h"
 #include "controller/metadata/snapshot.h"
