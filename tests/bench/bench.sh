@@ -134,7 +134,7 @@ measure_latency() {
   record latency-rf3-1000-per-s-p99-us "$p99"
 }
 
-partition_led_by() { ask describe | sed -n "s/.*Partition: \([0-9]*\)  Leader: $1 .*/\1/p" | head -n 1; }
+partition_led_by() { ask describe | awk -v leader="$1" '!led && $0 ~ "Leader: " leader " " { sub(".*Partition: ", ""); print $1; led = 1 }'; }
 gap_of() { sed -n "s/.*partition $2 \([0-9]*\) ms.*/\1/p" <<<"$1"; }
 raft_leader() { cluster status | awk '$3 == "leader" { id = $2 } END { print id }'; }
 

@@ -49,7 +49,10 @@ reassign_tool() {
   echo '{"version":1,"partitions":[{"topic":"moving","partition":0,"replicas":[2,1],"log_dirs":["any","any"]}]}' >"$work/move.json"
   matches "execute" 'Successfully started partition reassignment for moving-0' \
     "$(on_cluster kafka-reassign-partitions --execute --reassignment-json-file "$work/move.json" --throttle 100000000)"
-  is_moved() { on_cluster kafka-reassign-partitions --verify --reassignment-json-file "$work/move.json" | grep -q 'Reassignment of partition moving-0 is completed'; }
+  is_moved() {
+    shows 'Reassignment of partition moving-0 is completed' \
+      on_cluster kafka-reassign-partitions --verify --reassignment-json-file "$work/move.json"
+  }
   check "verify: it is completed" await 30 is_moved
   matches "the new replicas are in sync" "Leader: [12]${tab}Replicas: 2,1${tab}Isr: (1,2|2,1)" "$(topics --describe --topic moving)"
   same "all records are there" "moving:0:1000" "$(on_cluster kafka-get-offsets --topic moving)"
@@ -88,7 +91,7 @@ brokers_tool() {
   matches "unregister a broker that is not there" 'Broker ID 9 is not currently registered|BrokerIdNotRegistered' \
     "$("$root/tests/compat/kafka-tool.sh" kafka-cluster unregister --bootstrap-server "$bootstrap" --id 9 2>&1)"
   must "node 2 stops" cluster kill 2
-  is_fenced() { ! topics --describe --topic orders | grep -qE 'Leader: 2|Isr: [0-9,]*2'; }
+  is_fenced() { lacks 'Leader: 2|Isr: [0-9,]*2' topics --describe --topic orders; }
   must "and is out of every ISR" await 30 is_fenced
   matches "unregister it" 'Broker 2 is no longer registered' \
     "$("$root/tests/compat/kafka-tool.sh" kafka-cluster unregister --bootstrap-server "${bootstrap%,*}" --id 2 2>&1)"

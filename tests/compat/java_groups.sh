@@ -66,7 +66,7 @@ resetting() {
   same "--all-topics" 34 "$(groups --reset-offsets --group readers --all-topics --to-current --execute | new_offsets)"
 }
 
-is_stable() { groups --describe --group live --state | grep -qE "Stable +$1\$"; }
+is_stable() { shows "Stable +$1\$" groups --describe --group live --state; }
 living() {
   local first second said
   start one kafka-console-consumer --topic events --group live --from-beginning
@@ -84,7 +84,7 @@ living() {
   matches "delete is refused" "GroupNotEmptyException" "$(groups --delete --group live)"
   end "$first"
   end "$second"
-  is_empty() { groups --describe --group live --state | grep -qE "Empty +0\$"; }
+  is_empty() { shows "Empty +0\$" groups --describe --group live --state; }
   check "they leave" await 40 is_empty
 }
 

@@ -38,6 +38,17 @@ matches() { # NAME REGULAR-EXPRESSION TEXT
   if [[ $3 =~ $2 ]]; then ok "$1"; else not_ok "$1"; printf 'no match for %s in:\n%s\n' "$2" "$3"; return 1; fi
 }
 
+# shows REGEX COMMAND...: the command succeeds and a line of what it prints matches. Its output is read to the end: `ask | grep -q` would
+# leave the rest of the answer to the next question, and a tool that dies of SIGPIPE would pass for one that failed.
+shows() {
+  local text
+  text=$("${@:2}" 2>&1) && grep -qE -- "$1" <<<"$text"
+}
+lacks() { # REGEX COMMAND...: the command succeeds and no line matches
+  local text
+  text=$("${@:2}" 2>&1) && ! grep -qE -- "$1" <<<"$text"
+}
+
 # ---- waiting ---------------------------------------------------------------------------------------------------------
 await() { # SECONDS COMMAND...: until it succeeds
   local deadline=$((SECONDS + $1))

@@ -9,7 +9,10 @@ must "records stream" ask await-acks
 must "all replicas are in sync" ask await-isr 3
 # Leaderships move back soon after a node is in sync. librdkafka does not survive that such a move and a pause come together: a batch that
 # waits in the paused node is overtaken by its successor, sent to the new leader, and it gives up with OUT_OF_ORDER_SEQUENCE_NUMBER.
-preferred_lead() { ! ask describe | grep -qvE 'Leader: ([0-9]+) Replicas: \1(,|$| )' ; }
+preferred_lead() {
+  local lines
+  lines=$(ask describe) && ! grep -qvE 'Leader: ([0-9]+)  Replicas: \1,' <<<"$lines"
+}
 for round in 1 2; do
   find_raft_leader
   paused=$leader

@@ -47,8 +47,8 @@ must "it is back in sync" await 30 in_sync
 must "the follower is killed again" cluster kill "$follower"
 must "a bit flips in its log" "$tools/tear" flip "$(segment_of "$follower")"
 must "it starts again" cluster restart "$follower"
-is_told() { node_log "$follower" | grep -q 'torn-0 is damaged: no good batch at offset .* this replica leaves the in-sync replicas'; }
-must "it says what is damaged and what it does" await 30 is_told
+told='torn-0 is damaged: no good batch at offset .* this replica leaves the in-sync replicas'
+must "it says what is damaged and what it does" await 30 shows "$told" node_log "$follower"
 must "it is refilled and back in sync" await 30 in_sync
 check "the leader has every record" cmp <(seq 1 20000) <(numbers)
 must "the leader is killed" cluster kill "$leader"
