@@ -450,8 +450,12 @@ static void persisted(struct raft *raft, uint64_t write)
 
 static void send_failed(struct raft *raft, int32_t node_id)
 {
-    if (raft->role == RAFT_LEADER) raft_leader_on_send_failed(raft, node_id);
-    if (raft->role == RAFT_LEARNER) raft_learner_on_send_failed(raft, node_id);
+    if (raft->role == RAFT_LEADER)
+        raft_leader_on_send_failed(raft, node_id);
+    else if (raft->role == RAFT_LEARNER)
+        raft_learner_on_send_failed(raft, node_id);
+    else if (raft->role == RAFT_PRE_CANDIDATE || raft->role == RAFT_CANDIDATE)
+        raft_election_on_send_failed(raft, node_id);
 }
 
 static void dispatch(struct raft *raft, const struct raft_event *event)

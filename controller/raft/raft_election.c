@@ -233,6 +233,17 @@ void raft_election_on_vote_answer(struct raft *raft, const struct raft_message *
     count_votes(raft);
 }
 
+/* Who cannot be asked will not answer in this round: do not wait for it. */
+void raft_election_on_send_failed(struct raft *raft, int32_t node_id)
+{
+    ASSERT(raft->role == RAFT_PRE_CANDIDATE || raft->role == RAFT_CANDIDATE);
+    for (uint32_t i = 0; i < raft->state.candidate.voter_count; i++) {
+        bool is_it = raft->state.candidate.voters[i].id == node_id;
+        if (is_it && raft->state.candidate.votes[i] == RAFT_VOTE_MISSING) raft->state.candidate.votes[i] = RAFT_VOTE_REFUSED;
+    }
+    count_votes(raft);
+}
+
 void raft_election_on_timeout_now(struct raft *raft, const struct raft_message *message)
 {
     struct raft_message answer = raft_answer_make(raft, RAFT_TIMEOUT_NOW_ANSWER, message);

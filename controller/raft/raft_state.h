@@ -180,6 +180,7 @@ void raft_election_on_vote(struct raft *raft, const struct raft_message *message
 void raft_election_on_vote_answer(struct raft *raft, const struct raft_message *message);
 void raft_election_on_timeout_now(struct raft *raft, const struct raft_message *message);
 void raft_election_on_connection_broken(struct raft *raft, int32_t node_id);
+void raft_election_on_send_failed(struct raft *raft, int32_t node_id);
 
 /* ---- raft_leader.c --------------------------------------------------------------------------------------------------- */
 
