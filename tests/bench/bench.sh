@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Skiff beside Apache Kafka on this machine, in one run:
 #
-#   tests/bench/bench.sh [--rounds 3] [--megabytes 1000] [--only SYSTEM,...] [--quick]
+#   tests/bench/bench.sh [--rounds 3] [--megabytes 1000] [--only SYSTEM,...] [--quick] [--kills]
 #
 # Four systems in turn, round by round: skiff-os and kafka (no flush before an acknowledgement: Kafka's default), skiff-fsync
 # (Skiff's default) and kafka-fsync (flush.messages=1). The load generator sends both the same bytes. Single results are in
 # build/bench/results, the table shows the median and (lowest-highest), in Markdown. Without Java or Maven, Kafka's columns are
 # absent. `floor` is what this machine takes to move the same bytes and do nothing else (tests/bench/floor.c). --quick: one round
-# with 200 MB, a few minutes with Kafka, no spread.
+# with 200 MB, a few minutes with Kafka, no spread. --kills: only what a client sees of a killed node.
 #
 # Before the first round the free memory is filled with pages of a file: a virtual machine pays its host for memory that it touches
 # for the first time, a server that has run for a while does not. --cold leaves that out.
@@ -17,7 +17,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 tools=$root/build/release
 work=$root/build/bench
 client_program=$tools/failover-client
-rounds=3 megabytes=1000 only=skiff-os,kafka,skiff-fsync,kafka-fsync cold=0
+rounds=3 megabytes=1000 only=skiff-os,kafka,skiff-fsync,kafka-fsync cold=0 kills_only=0
 . "$root/deploy/demo/steer.sh"
 . "$root/tests/compat/kafka-env.sh"
 
@@ -28,6 +28,7 @@ while (($#)); do
     --only) only=${2:?}; shift 2 ;;
     --quick) rounds=1 megabytes=200; shift ;;
     --cold) cold=1; shift ;;
+    --kills) kills_only=1; shift ;;
     *) sed -n '4p' "${BASH_SOURCE[0]}" | sed 's/^# *//' >&2; exit 2 ;;
   esac
 done
@@ -47,7 +48,8 @@ choose_system() { # NAME
   system=$1 settings=()
   case $system in
     skiff-*) server=$tools/skiff settings=("log.flush.policy=${system#skiff-}") ;;
-    kafka*) server=$root/tests/compat/kafka-node.sh settings=(group.initial.rebalance.delay.ms=0 "offsets.topic.replication.factor=$2") ;;
+    kafka*) server=$root/tests/compat/kafka-node.sh 
+      settings=(group.initial.rebalance.delay.ms=0 "offsets.topic.replication.factor=$2" leader.imbalance.check.interval.seconds=2) ;;
   esac
   [[ $system != kafka-fsync ]] || settings+=(log.flush.interval.messages=1)
 }
@@ -138,8 +140,24 @@ partition_led_by() { ask describe | awk -v leader="$1" '!led && $0 ~ "Leader: " 
 gap_of() { sed -n "s/.*partition $2 \([0-9]*\) ms.*/\1/p" <<<"$1"; }
 raft_leader() { cluster status | awk '$3 == "leader" { id = $2 } END { print id }'; }
 
+# Only then has the client a connection to every node: to one that was dead it waits up to ten seconds (reconnect.backoff.max.ms), which
+# would be measured in place of the servers.
+is_settled() {
+  local lines
+  lines=$(ask describe) && ! grep -qvE 'Leader: ([0-9]+)  Replicas: \1,' <<<"$lines"
+}
+settle() {
+  local deadline=$((SECONDS + 60))
+  until is_settled; do
+    ((SECONDS < deadline)) || { echo "bench: the preferred replicas do not lead" >&2; exit 1; }
+    sleep 0.1
+  done
+  ask await-acks
+}
+
 kill_and_measure() { # NODE METRIC-OF-ITS-PARTITION [METRIC-OF-THE-OTHERS]
   local led gaps p others=0 gap
+  settle
   led=$(partition_led_by "$1")
   ask mark
   cluster kill "$1"
@@ -156,17 +174,16 @@ kill_and_measure() { # NODE METRIC-OF-ITS-PARTITION [METRIC-OF-THE-OTHERS]
 
 measure_failover() {
   local leader
-  client_start "$(cluster bootstrap)" failover --rate 3000 --lines 1000 2>/dev/null
+  client_start "$(cluster bootstrap)" failover --rate 3000 --lines 1000 2>"$work/client.log"
   ask await-acks
   ask await-isr 3
   leader=$(raft_leader)
   kill_and_measure $(((leader + 1) % 3)) kill-leader-to-next-ack-ms kill-follower-to-next-ack-ms
-  # It leads nothing any more, until the preferred leaders are elected; the Raft leader still leads its own partition.
   kill_and_measure "$(raft_leader)" kill-leader-and-controller-to-next-ack-ms
   client_finish >"$work/verdict" || { cat "$work/verdict"; echo "bench: records were lost" >&2; exit 1; }
 }
 
-run_system() { # NAME
+run_one_node() { # NAME
   choose_system "$1" 1
   start_nodes 1
   measure_start 1
@@ -175,11 +192,17 @@ run_system() { # NAME
   record create-1000-partitions-ms "$(load create "$address" many 1000 1)"
   cluster stop
   [[ $system == kafka* ]] || measure_many # it takes Kafka minutes
+}
+
+run_system() { # NAME
+  ((kills_only)) || run_one_node "$1"
   choose_system "$1" 3
   start_nodes 3
   measure_start 3
-  measure_produce replicate-rf3 3
-  measure_latency
+  if ((kills_only == 0)); then
+    measure_produce replicate-rf3 3
+    measure_latency
+  fi
   measure_failover
   cluster stop
 }
@@ -222,6 +245,7 @@ print_table() {
       return number(middle) (c > 1 ? " (" number(value[k, 1]) "-" number(value[k, c]) ")" : "") }
     END {
       for (i = 1; i <= metrics; i++) { m = metric[i]
+        if (!((m SUBSEP "skiff-os") in n) && !((m SUBSEP "skiff-fsync") in n)) continue
         printf "| %s | %s | %s | %s | %s | %s | %s |\n", title[i], cell(m, "skiff-os"), cell(m, "kafka"), cell(m, "skiff-fsync"),
           cell(m, "kafka-fsync"), target[i], least[i] ? cell("floor-" least[i], "floor") : "" } }' <(rows) -
 }
@@ -230,10 +254,10 @@ rm -rf "$work"
 mkdir -p "$work"
 trap leave EXIT
 kafka_absent=$(kafka_missing)
-((cold)) || touch_memory
+((cold || kills_only)) || touch_memory
 for ((round = 1; round <= rounds; round++)); do
   echo "round $round of $rounds"
-  measure_floor
+  ((kills_only)) || measure_floor
   for name in ${only//,/ }; do
     [[ $name != kafka* || -z $kafka_absent ]] || continue
     run_system "$name"
