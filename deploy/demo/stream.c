@@ -334,13 +334,28 @@ static bool readers_join(struct stream *s, struct stream_reader *readers, int64_
     return all;
 }
 
+/* librdkafka asks the node that its cache takes for the leader, and does not ask for the leader anew when it is no longer that: for up
+ * to topic.metadata.refresh.interval.ms it would repeat NOT_LEADER_OR_FOLLOWER. */
+static rd_kafka_resp_err_t query_offsets(struct stream *s, int32_t partition, int64_t deadline_us, int64_t *low, int64_t *high)
+{
+    for (;;) {
+        *low = *high = -1;
+        rd_kafka_resp_err_t error =
+            rd_kafka_query_watermark_offsets(s->producer, s->options.topic, partition, low, high, METADATA_TIMEOUT_MS);
+        if (!error || stream_now_us() > deadline_us) return error;
+        const struct rd_kafka_metadata *fresh = ask_metadata(s);
+        if (fresh) rd_kafka_metadata_destroy(fresh);
+        (void)usleep(CHECK_EVERY_US);
+    }
+}
+
 static bool read_everything(struct stream *s, FILE *out)
 {
     struct stream_reader final[VERDICT_PARTITIONS_MAX];
     int64_t deadline_us = stream_now_us() + (int64_t)DRAIN_TIMEOUT_MS * 1000;
     for (int32_t p = 0; p < s->options.partitions; p++) {
-        int64_t low = -1, high = -1;
-        rd_kafka_resp_err_t error = rd_kafka_query_watermark_offsets(s->producer, s->options.topic, p, &low, &high, 10000);
+        int64_t low, high;
+        rd_kafka_resp_err_t error = query_offsets(s, p, deadline_us, &low, &high);
         if (error || low != 0) {
             (void)fprintf(out, "partition %d: offsets %lld to %lld: %s\n", p, (long long)low, (long long)high, rd_kafka_err2str(error));
             s->aborted = true;
