@@ -318,6 +318,12 @@ enum err codec_decode_exact(enum kmsg kmsg, int16_t version, struct slice bytes,
     return reader_done(&r) ? ERR_OK : ERR_CORRUPT;
 }
 
+enum err codec_decode_request(enum kmsg kmsg, int16_t version, struct slice bytes, struct arena *arena, void *message)
+{
+    struct reader r = reader_make(bytes);
+    return codec_decode(kmsg, version, &r, arena, message);
+}
+
 /* ---- encoding, first pass: measure and check --------------------------------------------------------------------- */
 
 struct sizer {

@@ -36,6 +36,9 @@ size_t codec_decode_budget(size_t wire_size);
 NODISCARD enum err codec_decode(enum kmsg kmsg, int16_t version, struct reader *r, struct arena *arena, void *message);
 /* The same for bytes that hold exactly one message: anything behind it is ERR_CORRUPT. */
 NODISCARD enum err codec_decode_exact(enum kmsg kmsg, int16_t version, struct slice bytes, struct arena *arena, void *message);
+/* The same for what a client asks: like Kafka, what is behind the message is not looked at. librdkafka 2.x leaves three zero bytes
+ * behind a Metadata request for all topics. */
+NODISCARD enum err codec_decode_request(enum kmsg kmsg, int16_t version, struct slice bytes, struct arena *arena, void *message);
 
 /* -- writing ------------------------------------------------------------------------------------------------------- */
 

@@ -226,7 +226,7 @@ enum request_progress dispatch_request(void *user, struct request *request)
     enum kmsg kmsg = api_request(request->api_key);
     void *message = arena_try_alloc(&call->arena, codec_struct_size(kmsg));
     ASSERT(message != NULL);
-    enum err err = has_version ? codec_decode_exact(kmsg, request->api_version, frame.body, &call->arena, message) : ERR_OK;
+    enum err err = has_version ? codec_decode_request(kmsg, request->api_version, frame.body, &call->arena, message) : ERR_OK;
     if (err) {
         call_close(call, "a malformed request: %s (key %d) version %d", api_name(request->api_key), request->api_key, request->api_version);
         return REQUEST_DONE;

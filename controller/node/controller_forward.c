@@ -286,7 +286,7 @@ void controller_on_forward(struct operation *operation)
     operation->kind = &api->kind;
     /* The strangest request may not take more memory than its bytes pay for. */
     operation->arena.cap = operation->arena.used + codec_decode_budget(request->body.len);
-    enum err err = codec_decode_exact(kmsg, (int16_t)request->api_version, pb_slice(request->body), &operation->arena, forwarded->kafka);
+    enum err err = codec_decode_request(kmsg, (int16_t)request->api_version, pb_slice(request->body), &operation->arena, forwarded->kafka);
     operation->arena.cap = SIZE_MAX;
     if (err != ERR_OK) {
         refuse(operation, KAFKA_INVALID_REQUEST, "the forwarded request cannot be read");

@@ -239,7 +239,7 @@ static void serve(struct tool_call *call, const struct tool_api *api, struct sli
     enum kmsg kmsg = api_request(api->key);
     void *message = arena_alloc(&call->arena, codec_struct_size(kmsg));
     call->arena.cap = call->arena.used + codec_decode_budget(body.n);
-    enum err err = codec_decode_exact(kmsg, call->api_version, body, &call->arena, message);
+    enum err err = codec_decode_request(kmsg, call->api_version, body, &call->arena, message);
     call->arena.cap = SIZE_MAX;
     if (err == ERR_OK)
         api->serve(call, message);

@@ -160,6 +160,10 @@ START_TEST(w6_trailing_bytes)
     ck_assert(decode(KMSG_METADATA_REQUEST, 1,
                      SLICE_LITERAL("\xff\xff\xff\xff"
                                    "next")) == ERR_CORRUPT);
+    ck_assert(codec_decode_request(KMSG_METADATA_REQUEST, 1,
+                                   SLICE_LITERAL("\xff\xff\xff\xff"
+                                                 "next"),
+                                   &arena, &request) == ERR_OK);
     arena_deinit(&arena);
 }
 END_TEST
