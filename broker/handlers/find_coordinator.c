@@ -42,7 +42,10 @@ static void find(struct call *call, int8_t type, struct slice key, struct find_c
     *to = (struct find_coordinator_response_coordinators){.key = key};
     switch (type) {
     case COORDINATOR_OF_GROUP: find_group(call, to); break;
-    case COORDINATOR_OF_TRANSACTION: refuse(to, KAFKA_COORDINATOR_NOT_AVAILABLE, "Transactions are not served yet."); break;
+    case COORDINATOR_OF_TRANSACTION:
+        /* Of the errors that fit, clients retry all but this one, librdkafka even UNSUPPORTED_VERSION, until they run out of time. */
+        refuse(to, KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "Transactions are not served yet.");
+        break;
     default: refuse(to, KAFKA_INVALID_REQUEST, "Only groups (0) and transactions (1) have coordinators here.");
     }
 }

@@ -42,8 +42,8 @@ enum request_progress handle_init_producer_id(struct call *call, const void *mes
         return REQUEST_DONE;
     }
     if (!slice_is_null(request->transactional_id)) {
-        /* The transaction coordinator's business, and FindCoordinator has none. */
-        answer(call, KAFKA_COORDINATOR_NOT_AVAILABLE, -1);
+        /* The transaction coordinator's business, and FindCoordinator has none: as it says. */
+        answer(call, KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, -1);
         return REQUEST_DONE;
     }
     struct init_producer_id_call *i = arena_alloc(&call->arena, sizeof *i);

@@ -449,7 +449,7 @@ START_TEST(offset_for_leader_epoch_and_init_producer_id_at_every_version)
         last = response->producer_id;
         request.transactional_id = SLICE_LITERAL("txn");
         response = fixture_ask(f, API_INIT_PRODUCER_ID, version, &request);
-        ck_assert_int_eq(response->error_code, KAFKA_COORDINATOR_NOT_AVAILABLE);
+        ck_assert_int_eq(response->error_code, KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
         request.transactional_id = SLICE_LITERAL("");
         response = fixture_ask(f, API_INIT_PRODUCER_ID, version, &request);
         ck_assert_int_eq(response->error_code, KAFKA_INVALID_REQUEST);
@@ -460,6 +460,27 @@ START_TEST(offset_for_leader_epoch_and_init_producer_id_at_every_version)
         request = (struct init_producer_id_request){.producer_id = -1, .producer_epoch = 3};
         response = fixture_ask(f, API_INIT_PRODUCER_ID, version, &request);
         ck_assert_int_eq(response->error_code, KAFKA_INVALID_REQUEST);
+    }
+    fixture_end(f);
+}
+END_TEST
+
+/* With an error that no client takes for one that passes: who asks for transactions learns at once that there are none. */
+START_TEST(nobody_coordinates_transactions)
+{
+    struct fixture *f = fixture_create("");
+    for (int16_t version = 1; version <= 6; version++) {
+        struct slice key = SLICE_LITERAL("txn");
+        struct find_coordinator_request request = {.key_type = 1, .key = SLICE_LITERAL("")};
+        if (version < 4)
+            request.key = key;
+        else
+            request.coordinator_keys = &key, request.coordinator_keys_count = 1;
+        const struct find_coordinator_response *response = fixture_ask(f, API_FIND_COORDINATOR, version, &request);
+        int16_t error = version < 4 ? response->error_code : response->coordinators[0].error_code;
+        struct slice text = version < 4 ? response->error_message : response->coordinators[0].error_message;
+        ck_assert_int_eq(error, KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+        ck_assert(slice_equal_str(text, "Transactions are not served yet."));
     }
     fixture_end(f);
 }
@@ -817,6 +838,7 @@ int main(void)
     tcase_add_test(tcase, trap_22_list_offsets_at_every_version);
     tcase_add_test(tcase, offset_for_leader_epoch_and_init_producer_id_at_every_version);
     tcase_add_test(tcase, find_coordinator_at_every_version);
+    tcase_add_test(tcase, nobody_coordinates_transactions);
     tcase_add_test(tcase, topics_are_created_grown_and_deleted_at_every_version);
     tcase_add_test(tcase, trap_40_every_setting_is_described_with_its_origin);
     tcase_add_test(tcase, settings_are_changed_and_wrong_ones_refused);
