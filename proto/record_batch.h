@@ -144,6 +144,15 @@ struct record_batch_verdict record_batch_validate(const struct record_batch *bat
  * otherwise NULL. */
 struct record_batch_verdict record_batch_validate_and_open(const struct record_batch *batch, const struct record_batch_rules *rules,
                                                            struct buf **decompressed);
+/* A record that the rules refuse. */
+struct record_fault {
+    int32_t index;
+    enum kafka_error error;
+    const char *message; /* static text */
+};
+/* Of a batch that was refused for a record: all that are at fault, at most `max` of them, in order. How many there are. */
+int32_t record_batch_list_faults(const struct record_batch *batch, const struct record_batch_rules *rules, struct record_fault *faults,
+                                 int32_t max);
 /* The records field of one partition in a Produce request: exactly one batch, well formed; then record_batch_validate. */
 struct record_batch_verdict record_batch_parse_produced(struct slice records, struct record_batch *out);
 

@@ -1,6 +1,7 @@
 /* What a broker checks before it appends a batch (the rules of Kafka's own validator, and its error codes). */
 #include "proto/record_batch.h"
 
+#include "common/assert.h"
 #include "common/checked.h"
 
 static struct record_batch_verdict refuse(enum kafka_error error, const char *message)
@@ -81,6 +82,23 @@ static struct record_batch_verdict walk(struct record_iterator *it, const struct
     }
     if (!record_iterator_is_whole(it)) return refuse_record(KAFKA_INVALID_RECORD, it->index, "The record is malformed.");
     return accept(max_timestamp);
+}
+
+int32_t record_batch_list_faults(const struct record_batch *batch, const struct record_batch_rules *rules, struct record_fault *faults,
+                                 int32_t max)
+{
+    struct record_iterator it;
+    int32_t count = 0;
+    ASSERT(max > 0);
+    if (record_iterator_init(&it, batch, rules->decompressed_max) == ERR_OK) {
+        for (struct record record; count < max && record_iterator_next(&it, &record);) {
+            struct record_batch_verdict v = check_record(&record, it.index - 1, rules);
+            if (v.error) faults[count++] = (struct record_fault){.index = v.record_index, .error = v.error, .message = v.message};
+        }
+    }
+    record_iterator_deinit(&it);
+    ASSERT(count <= max);
+    return count;
 }
 
 static struct record_batch_verdict refuse_compressed(enum err err)

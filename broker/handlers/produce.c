@@ -10,6 +10,7 @@
 #include "broker/handlers/handler.h"
 #include "broker/handlers/topic_view.h"
 #include "common/assert.h"
+#include "proto/record_batch.h"
 
 #define HINTS_FROM      10 /* KIP-951 */
 #define TOPIC_IDS_FROM  13 /* KIP-516 */
@@ -29,12 +30,14 @@ struct produce_call {
 
 /* ---- the answer ---------------------------------------------------------------------------------------------------- */
 
-/* Clients then fail this record with its reason, and the others for the company they are in (KIP-467). */
-static void add_record_error(struct produce_call *p, int32_t index, struct produce_response_partition_responses *to)
+/* Clients then fail these records with their reason, and the others for the company they are in (KIP-467). */
+static void add_record_errors(struct produce_call *p, const struct produce_partition *from, struct produce_response_partition_responses *to)
 {
-    to->record_errors = arena_alloc(&p->call->arena, sizeof *to->record_errors);
-    to->record_errors_count = 1;
-    *to->record_errors = (struct produce_response_record_errors){.batch_index = index, .batch_index_error_message = to->error_message};
+    to->record_errors = arena_calloc(&p->call->arena, (size_t)from->fault_count, sizeof *to->record_errors);
+    to->record_errors_count = from->fault_count;
+    for (int32_t i = 0; i < from->fault_count; i++)
+        to->record_errors[i] = (struct produce_response_record_errors){.batch_index = from->faults[i].index,
+                                                                       .batch_index_error_message = slice_str(from->faults[i].message)};
 }
 
 static void fill_answer(struct produce_call *p, const struct produce_partition *from, struct produce_response_partition_responses *to)
@@ -44,7 +47,7 @@ static void fill_answer(struct produce_call *p, const struct produce_partition *
     to->log_append_time_ms = from->append_time_ms;
     to->log_start_offset = from->log_start_offset;
     if (from->error) to->error_message = from->error_message ? slice_str(from->error_message) : error_text(from->error);
-    if (from->error_record >= 0) add_record_error(p, from->error_record, to);
+    if (from->fault_count > 0) add_record_errors(p, from, to);
     if (p->call->api_version < HINTS_FROM || (from->error != KAFKA_NOT_LEADER_OR_FOLLOWER && from->error != KAFKA_FENCED_LEADER_EPOCH))
         return;
     to->current_leader = (struct produce_response_current_leader){.leader_id = from->leader_id, .leader_epoch = from->leader_epoch};
@@ -140,7 +143,6 @@ static void take_partition(struct produce_call *p, const struct image_topic *top
     size_t at = p->produce.partition_count++;
     p->produce.partitions[at] = (struct produce_partition){.topic_id = topic->id,
                                                            .partition = from->index,
-                                                           .error_record = -1,
                                                            .records = from->records,
                                                            .base_offset = -1,
                                                            .append_time_ms = -1,
@@ -191,6 +193,7 @@ enum request_progress handle_produce(struct call *call, const void *message)
                                           .api_version = call->api_version,
                                           .timeout_ms = request->timeout_ms,
                                           .partitions = arena_calloc(&call->arena, partition_count, sizeof *p->produce.partitions),
+                                          .arena = &call->arena,
                                           .done = on_produced};
     p->response.responses_count = request->topic_data_count;
     p->response.responses = arena_calloc(&call->arena, (size_t)request->topic_data_count, sizeof *p->response.responses);

@@ -8,6 +8,7 @@
 #define DECOMPRESSED_LEAST   ((int64_t)1 << 20)
 #define DECOMPRESSED_MOST    ((int64_t)64 << 20)
 #define ZSTD_FROM_VERSION    7
+#define FAULTS_MAX           1000
 #define COMPRESSION_OF(head) ((head)[RECORD_BATCH_CRC_FROM + 1] & RECORD_BATCH_COMPRESSION)
 
 size_t batch_check_decompressed_max(int64_t message_bytes_max)
@@ -27,6 +28,20 @@ bool batch_check_is_long(const struct batch_check *check)
 static struct record_batch_verdict refuse(enum kafka_error error, const char *message)
 {
     return (struct record_batch_verdict){.error = error, .record_index = -1, .message = message};
+}
+
+/* As Kafka: every record that is not valid is told, and one whose time is out of range decides what the batch is refused for. */
+static void list_faults(struct batch_check *check, const struct record_batch *batch)
+{
+    struct record_fault *faults = mem_calloc(FAULTS_MAX, sizeof *faults);
+    int32_t count = record_batch_list_faults(batch, &check->rules, faults, FAULTS_MAX);
+    check->faults = faults;
+    check->fault_count = count;
+    for (int32_t i = 0; i < count && check->verdict.error != KAFKA_INVALID_TIMESTAMP; i++) {
+        if (faults[i].error != KAFKA_INVALID_TIMESTAMP) continue;
+        check->verdict.error = faults[i].error;
+        check->verdict.message = faults[i].message;
+    }
 }
 
 /* Offsets, timestamps, producer and sequence stay, so that the log's rules see the batch that the producer sent. */
@@ -52,6 +67,8 @@ void batch_check_run(struct batch_check *check)
 {
     struct record_batch batch;
     check->converted = NULL;
+    check->faults = NULL;
+    check->fault_count = 0;
     check->verdict = record_batch_parse_produced(check->records, &batch);
     if (check->verdict.error != KAFKA_NONE) return;
     check->last_offset_delta = batch.last_offset_delta;
@@ -61,10 +78,18 @@ void batch_check_run(struct batch_check *check)
         convert(check, &batch);
     else
         check->verdict = record_batch_validate(&batch, &check->rules);
+    if (check->verdict.record_index >= 0) list_faults(check, &batch);
+}
+
+void batch_check_deinit(struct batch_check *check)
+{
+    mem_free(check->faults);
+    check->faults = NULL;
 }
 
 void batch_check_destroy(struct batch_check *check)
 {
+    batch_check_deinit(check);
     buf_unref(check->buf);
     mem_free(check);
 }

@@ -19,6 +19,8 @@ struct batch_check {
     struct record_batch_rules rules;
     /* Out. */
     struct record_batch_verdict verdict;
+    struct record_fault *faults; /* the records that are not valid; NULL: the batch as a whole is not, or is */
+    int32_t fault_count;
     int32_t last_offset_delta;
     struct buf *converted; /* the batch in the topic's codec, a reference; NULL: it is as it came */
     /* The owner's, while another thread has it. */
@@ -32,7 +34,9 @@ size_t batch_check_decompressed_max(int64_t message_bytes_max);
 /* Would batch_check_run() hold the loop up? */
 bool batch_check_is_long(const struct batch_check *check);
 void batch_check_run(struct batch_check *check);
-/* Of one on the heap; what it converted is the caller's. */
+/* What batch_check_run() listed; what it converted is the caller's. */
+void batch_check_deinit(struct batch_check *check);
+/* The same of one on the heap. */
 void batch_check_destroy(struct batch_check *check);
 
 #endif

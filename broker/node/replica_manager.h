@@ -80,10 +80,11 @@ struct produce_partition {
     struct slice records; /* one record batch, inside the request's buf; not yet looked at */
     /* Out. */
     enum kafka_error error;
-    const char *error_message; /* NULL: the text of the error code */
-    int32_t error_record;      /* the position of the record at fault; -1: none, or the batch as a whole */
-    int64_t base_offset;       /* -1 with an error */
-    int64_t append_time_ms;    /* -1: CreateTime */
+    const char *error_message;         /* NULL: the text of the error code */
+    const struct record_fault *faults; /* the records that are not valid, in the request's arena */
+    int32_t fault_count;
+    int64_t base_offset;    /* -1 with an error */
+    int64_t append_time_ms; /* -1: CreateTime */
     int64_t log_start_offset;
     int32_t leader_id, leader_epoch; /* with NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH: who leads; -1 unknown */
     /* the manager's: */
@@ -106,6 +107,7 @@ struct replica_produce {
     int64_t timeout_ms;
     struct produce_partition *partitions;
     size_t partition_count;
+    struct arena *arena; /* for the faults; NULL: nobody wants to know them */
     void (*done)(struct replica_produce *request, int64_t now_us);
     void *user;
     /* the manager's: */

@@ -3,6 +3,7 @@
  * that a producer's batches stay in their order. */
 #include "broker/node/batch_check.h"
 #include "broker/node/replica_internal.h"
+#include "common/arena.h"
 #include "common/checked.h"
 #include "common/mem.h"
 #include "proto/record_batch.h"
@@ -122,6 +123,16 @@ static void take_checked(struct produce_partition *part, struct batch_check *che
     part->records = buf_slice(part->buf);
 }
 
+static void take_faults(struct produce_partition *part, const struct batch_check *check)
+{
+    part->error_message = check->verdict.message;
+    if (!part->request->arena) return;
+    struct record_fault *faults = arena_calloc(part->request->arena, (size_t)check->fault_count, sizeof *faults);
+    for (int32_t i = 0; i < check->fault_count; i++) faults[i] = check->faults[i];
+    part->faults = faults;
+    part->fault_count = check->fault_count;
+}
+
 static void end_check(struct produce_partition *part, struct batch_check *check)
 {
     struct replica *replica = part->replica;
@@ -129,8 +140,7 @@ static void end_check(struct produce_partition *part, struct batch_check *check)
     if (check->verdict.error == KAFKA_NONE) {
         take_checked(part, check);
     } else {
-        part->error_message = check->verdict.message;
-        part->error_record = check->verdict.record_index;
+        take_faults(part, check);
         dequeue(part);
         settle_refused(part, check->verdict.error);
     }
@@ -180,6 +190,7 @@ static void admit(struct replica *replica, struct produce_partition *part)
     }
     batch_check_run(&check);
     end_check(part, &check);
+    batch_check_deinit(&check);
 }
 
 static void take(struct replica_manager *m, struct produce_partition *part)
@@ -227,7 +238,8 @@ static void begin(struct replica_manager *m, struct replica_produce *request)
         part->replica = NULL;
         part->error = KAFKA_NONE;
         part->error_message = NULL;
-        part->error_record = -1;
+        part->faults = NULL;
+        part->fault_count = 0;
         part->base_offset = part->append_time_ms = part->log_start_offset = -1;
         part->leader_id = part->leader_epoch = -1;
         part->producer_id = -1;

@@ -307,6 +307,30 @@ START_TEST(trap_11_the_record_at_fault_is_named)
 }
 END_TEST
 
+START_TEST(trap_11_every_record_at_fault_is_named)
+{
+    struct fixture *f = fixture_create("log.cleanup.policy=compact\n");
+    struct record_batch_spec spec;
+    struct record_batch_builder builder;
+    ck_assert_int_eq(fixture_create_topic(f, "events", 1), 0);
+    record_batch_spec_init(&spec);
+    record_batch_builder_init(&builder, &spec);
+    for (int i = 0; i < 4; i++)
+        record_batch_builder_add(&builder, 1000, i % 2 ? SLICE_NULL : SLICE_LITERAL("key"), SLICE_LITERAL("value"), NULL, 0);
+    struct buf *batch = record_batch_builder_finish(&builder);
+    record_batch_builder_deinit(&builder);
+    const struct produce_response_partition_responses *response = produce(f, 9, "events", 0, 1, buf_slice(batch));
+    ck_assert_int_eq(response->error_code, KAFKA_INVALID_RECORD);
+    ck_assert_int_eq(response->record_errors_count, 2);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(response->record_errors[i].batch_index, 2 * i + 1);
+        ck_assert(slice_equal(response->record_errors[i].batch_index_error_message, response->error_message));
+    }
+    buf_unref(batch);
+    fixture_end(f);
+}
+END_TEST
+
 static struct buf *zstd_batch(void)
 {
     struct record_batch_spec spec;
@@ -832,6 +856,7 @@ int main(void)
     tcase_add_test(tcase, produce_and_fetch_at_every_version);
     tcase_add_test(tcase, produce_says_what_is_wrong);
     tcase_add_test(tcase, trap_11_the_record_at_fault_is_named);
+    tcase_add_test(tcase, trap_11_every_record_at_fault_is_named);
     tcase_add_test(tcase, trap_8_zstd_is_for_clients_that_know_it);
     tcase_add_test(tcase, trap_9_acks_0_is_not_answered_and_errors_close);
     tcase_add_test(tcase, fetch_waits_for_records_and_tells_unknown_topics_at_once);

@@ -228,6 +228,29 @@ START_TEST(w8_topic_rules)
 }
 END_TEST
 
+/* Records 2 and 5 of six have no key, 4 and 5 come too late: the key is looked at first, as in Kafka. */
+START_TEST(w8_every_record_at_fault_is_listed)
+{
+    struct buf *buf = build_plain(6);
+    struct record_batch batch = parse(buf);
+    struct record_batch_rules rules = lenient;
+    struct record_fault faults[4];
+    rules.needs_keys = true;
+    ck_assert_int_eq(record_batch_list_faults(&batch, &rules, faults, 4), 2);
+    ck_assert_int_eq(faults[0].index, 2);
+    ck_assert_int_eq(faults[1].index, 5);
+    rules.timestamp_max = NOW + 3;
+    ck_assert_int_eq(record_batch_list_faults(&batch, &rules, faults, 4), 3);
+    ck_assert_int_eq(faults[1].index, 4);
+    ck_assert_int_eq(faults[1].error, KAFKA_INVALID_TIMESTAMP);
+    ck_assert_int_eq(faults[2].index, 5);
+    ck_assert_int_eq(faults[2].error, KAFKA_INVALID_RECORD);
+    ck_assert_int_eq(record_batch_list_faults(&batch, &rules, faults, 1), 1);
+    ck_assert_int_eq(record_batch_list_faults(&batch, &lenient, faults, 4), 0);
+    buf_unref(buf);
+}
+END_TEST
+
 START_TEST(w8_compressed_records_are_opened_on_demand_and_within_the_cap)
 {
     struct record_batch_spec spec;
@@ -258,6 +281,7 @@ int main(void)
     tcase_add_loop_test(tcase, w8_headers_of_clients, 0, sizeof bad_headers / sizeof bad_headers[0]);
     tcase_add_test(tcase, w8_more_records_claimed_than_there_are);
     tcase_add_test(tcase, w8_topic_rules);
+    tcase_add_test(tcase, w8_every_record_at_fault_is_listed);
     tcase_add_test(tcase, w8_compressed_records_are_opened_on_demand_and_within_the_cap);
     Suite *suite = suite_create("record_batch");
     suite_add_tcase(suite, tcase);
