@@ -11,6 +11,11 @@ class_of() {
     kafka-console-producer) echo org.apache.kafka.tools.ConsoleProducer ;;
     kafka-console-consumer) echo org.apache.kafka.tools.consumer.ConsoleConsumer ;;
     kafka-producer-perf-test) echo org.apache.kafka.tools.ProducerPerformance ;;
+    kafka-consumer-perf-test) echo org.apache.kafka.tools.ConsumerPerformance ;;
+    kafka-e2e-latency) echo org.apache.kafka.tools.EndToEndLatency ;;
+    kafka-streams-application-reset) echo org.apache.kafka.tools.StreamsResetter ;;
+    connect-standalone) echo org.apache.kafka.connect.cli.ConnectStandalone ;;
+    connect-distributed) echo org.apache.kafka.connect.cli.ConnectDistributed ;;
     kafka-metadata-quorum) echo org.apache.kafka.tools.MetadataQuorumCommand ;;
     kafka-cluster) echo org.apache.kafka.tools.ClusterTool ;;
     kafka-broker-api-versions) echo org.apache.kafka.tools.BrokerApiVersionsCommand ;;
