@@ -1,0 +1,3 @@
+module skiff.test/driver
+
+go 1.25
