@@ -71,7 +71,7 @@ run_one() {
   printf '%-7s %-52s %4d passed %3d failed %3d skipped %7s s\n' \
     "$( ((f)) && echo FAILED || echo ok)" "${program#build/}" "$p" "$f" "$s" "$seconds"
   ((f)) && show_failure "$name" "$tap" "$stdout" "$why"
-  ((s)) && grep -iE '^(not )?ok.*# *skip|^1\.\.0' "$tap" | sed 's/^/        /'
+  ((s)) && grep -iE '^(not )?ok.*# *(skip|todo)|^1\.\.0' "$tap" | sed 's/^/        /'
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
 

@@ -10,7 +10,7 @@
 #             has; finds the cluster in BOOTSTRAP, a name for its topics and groups in PREFIX, a folder in WORK, and
 #             in KILL_LEADER a program (kill-leader.sh)
 # What it prints goes to $COMPAT_RESULTS/SYSTEM.CLIENT.tap (build/compat/results), from which report.py makes the document. A failure
-# that differences.txt explains is reported as TODO.
+# that differences.txt explains is reported as known (todo, in TAP).
 . "$(dirname "${BASH_SOURCE[0]}")/../../integration/lib.sh"
 . "$root/tests/compat/kafka-env.sh"
 
@@ -64,7 +64,7 @@ judge() { # SYSTEM CLIENT: the driver's lines on stdin
       'not ok - '*)
         name=${line#not ok - }
         reason=$(known_failure "$1" "$2" "${name%%:*}")
-        if [[ -n $reason ]]; then echo "not ok - $1, $2: $name # TODO $reason"; else not_ok "$1, $2: $name"; fi
+        if [[ -n $reason ]]; then echo "not ok - $1, $2: $name # todo $reason"; else not_ok "$1, $2: $name"; fi
         ;;
     esac
   done

@@ -92,8 +92,7 @@ static void alter_config(const char *what, const char *topic, const char *name, 
     (void)rd_kafka_ConfigResource_set_config(resource, name, value);
     rd_kafka_AlterConfigs(client, &resource, 1, NULL, queue);
     rd_kafka_event_t *event = answer(what);
-    const rd_kafka_ConfigResource_t **results =
-        rd_kafka_AlterConfigs_result_resources(rd_kafka_event_AlterConfigs_result(event), &count);
+    const rd_kafka_ConfigResource_t **results = rd_kafka_AlterConfigs_result_resources(rd_kafka_event_AlterConfigs_result(event), &count);
     kit_expect(count == 1, "%s: %zu results", what, count);
     kit_expect_error(what, expected, rd_kafka_ConfigResource_error(results[0]));
     rd_kafka_event_destroy(event);
@@ -116,8 +115,7 @@ static void delete_records(const char *topic, int64_t before)
     rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new(list);
     rd_kafka_DeleteRecords(client, &request, 1, NULL, queue);
     rd_kafka_event_t *event = answer("delete records");
-    const rd_kafka_topic_partition_list_t *done =
-        rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(event));
+    const rd_kafka_topic_partition_list_t *done = rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(event));
     kit_expect(done->cnt == 1, "delete records: %d results", done->cnt);
     kit_expect_error("delete records", RD_KAFKA_RESP_ERR_NO_ERROR, done->elems[0].err);
     kit_expect(done->elems[0].offset == before, "delete records: the log begins at %lld", (long long)done->elems[0].offset);

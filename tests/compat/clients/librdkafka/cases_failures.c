@@ -19,8 +19,10 @@ static rd_kafka_t *follow(const char *topic)
 static void read_some(rd_kafka_t *consumer, struct kit_messages *messages)
 {
     for (rd_kafka_message_t *message; (message = rd_kafka_consumer_poll(consumer, 10));) {
-        if (message->err) rd_kafka_message_destroy(message);
-        else kit_keep(messages, message);
+        if (message->err)
+            rd_kafka_message_destroy(message);
+        else
+            kit_keep(messages, message);
     }
 }
 

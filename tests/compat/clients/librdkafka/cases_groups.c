@@ -47,8 +47,10 @@ static void handle(struct group *group, struct member *member, const rd_kafka_me
     kit_expect_error("read", RD_KAFKA_RESP_ERR_NO_ERROR, message->err);
     kit_expect(message->partition < PARTITIONS && message->offset < OFFSETS_MAX, "a record from elsewhere");
     uint8_t *seen = &group->seen[message->partition][message->offset];
-    if (*seen) group->twice++;
-    else group->handled++;
+    if (*seen)
+        group->twice++;
+    else
+        group->handled++;
     *seen = 1;
     member->handled++;
 }
