@@ -77,6 +77,13 @@ char *kit_name(const char *suffix)
     return mem_strdup(name);
 }
 
+static void bring_back_nodes(void)
+{
+    char command[1024];
+    (void)snprintf(command, sizeof command, "'%s' >&2", setting("KILL_LEADER"));
+    ASSERT(system(command) == 0);
+}
+
 void kit_kill_leader(const char *topic, int32_t partition)
 {
     char command[1024];
@@ -104,6 +111,8 @@ static int await_child(pid_t child, int limit_s)
 
 static bool run_case(const struct kit_case *one)
 {
+    const int limit_s = one->kills ? 120 : 60;
+    if (one->kills) bring_back_nodes();
     said[0] = '\0';
     (void)fflush(stdout);
     pid_t child = fork();
@@ -112,8 +121,8 @@ static bool run_case(const struct kit_case *one)
         one->run();
         _exit(0);
     }
-    int status = await_child(child, one->limit_s);
-    if (status < 0) (void)snprintf(said, SAID_MAX, "no end within %d s", one->limit_s);
+    int status = await_child(child, limit_s);
+    if (status < 0) (void)snprintf(said, SAID_MAX, "no end within %d s", limit_s);
     if (status > 1) (void)snprintf(said, SAID_MAX, "it ended with status %d", status);
     (void)printf("%s - %s%s%s\n", status == 0 ? "ok" : "not ok", one->name, said[0] ? ": " : "", said);
     return status == 0;

@@ -6,25 +6,25 @@
 #include <string.h>
 
 static const struct kit_case cases[] = {
-    {"codec-none", 60, cases_codec_none},
-    {"codec-gzip", 60, cases_codec_gzip},
-    {"codec-snappy", 60, cases_codec_snappy},
-    {"codec-lz4", 60, cases_codec_lz4},
-    {"codec-zstd", 60, cases_codec_zstd},
-    {"headers", 60, cases_headers},
-    {"null-key-value", 60, cases_null_key_value},
-    {"big-record", 60, cases_big_record},
-    {"idempotence", 60, cases_idempotence},
-    {"partitioner", 60, cases_partitioner},
-    {"offsets", 60, cases_offsets},
-    {"group", 60, cases_group},
-    {"group-cooperative", 60, cases_group_cooperative},
-    {"group-static", 60, cases_group_static},
-    {"admin", 60, cases_admin},
-    {"txn-refused", 60, cases_txn_refused},
-    /* These leave a node down, and wait for one that comes back. */
-    {"group-killed", 120, cases_group_killed},
-    {"leader-killed", 120, cases_leader_killed},
+    {"codec-none", cases_codec_none, false},
+    {"codec-gzip", cases_codec_gzip, false},
+    {"codec-snappy", cases_codec_snappy, false},
+    {"codec-lz4", cases_codec_lz4, false},
+    {"codec-zstd", cases_codec_zstd, false},
+    {"headers", cases_headers, false},
+    {"null-key-value", cases_null_key_value, false},
+    {"big-record", cases_big_record, false},
+    {"idempotence", cases_idempotence, false},
+    {"partitioner", cases_partitioner, false},
+    {"offsets", cases_offsets, false},
+    {"group", cases_group, false},
+    {"group-cooperative", cases_group_cooperative, false},
+    {"group-static", cases_group_static, false},
+    {"admin", cases_admin, false},
+    {"txn-refused", cases_txn_refused, false},
+    /* These leave a node down. */
+    {"group-killed", cases_group_killed, true},
+    {"leader-killed", cases_leader_killed, true},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 

@@ -31,6 +31,10 @@ def name(suffix):
     return f"{os.environ['PREFIX']}-{suffix}"
 
 
+def bring_back_nodes():
+    subprocess.run([os.environ["KILL_LEADER"]], check=True, stdout=sys.stderr)
+
+
 def kill_leader(topic, partition):
     subprocess.run([os.environ["KILL_LEADER"], topic, str(partition)], check=True, stdout=sys.stderr)
 
@@ -82,7 +86,10 @@ def child(case, write_end):
 
 
 def run_case(case_name, case):
-    limit_s = 120 if case_name.endswith("-killed") else 60
+    limit_s = 60
+    if case_name.endswith("-killed"):
+        limit_s = 120
+        bring_back_nodes()
     read_end, write_end = os.pipe()
     sys.stdout.flush()
     pid = os.fork()
