@@ -700,6 +700,7 @@ size_t raft_node_peers_status(const struct raft_node *node, struct raft_peer_sta
     return raft_peers_status(node->raft, peers, capacity);
 }
 
+int64_t raft_node_confirmed_us(const struct raft_node *node) { return raft_confirmed_us(node->raft); }
 int64_t raft_node_applied_index(const struct raft_node *node) { return node->applied_index; }
 struct uuid raft_node_directory_id(const struct raft_node *node) { return node->identity.directory_id; }
 const struct raft *raft_node_raft(const struct raft_node *node) { return node->raft; }

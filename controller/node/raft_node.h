@@ -80,6 +80,8 @@ void raft_node_transfer(struct raft_node *node);
 /* For DescribeQuorum. */
 void raft_node_status(const struct raft_node *node, struct raft_status *status);
 size_t raft_node_peers_status(const struct raft_node *node, struct raft_peer_status *peers, size_t capacity);
+/* raft_confirmed_us(). */
+int64_t raft_node_confirmed_us(const struct raft_node *node);
 int64_t raft_node_applied_index(const struct raft_node *node);
 struct uuid raft_node_directory_id(const struct raft_node *node);
 /* For checkers. */

@@ -186,8 +186,17 @@ static struct buf *encode_heartbeat(const struct raft_message *message)
     Skiff__RaftHeartbeat heartbeat = SKIFF__RAFT_HEARTBEAT__INIT;
     heartbeat.commit = message->heartbeat.commit;
     heartbeat.rank = message->heartbeat.rank;
+    heartbeat.sent_us = message->heartbeat.sent_us;
     envelope.body_case = SKIFF__RAFT_ENVELOPE__BODY_HEARTBEAT;
     envelope.heartbeat = &heartbeat;
+    return pack(message, &envelope);
+}
+
+static struct buf *encode_heartbeat_answer(const struct raft_message *message)
+{
+    Skiff__RaftEnvelope envelope = SKIFF__RAFT_ENVELOPE__INIT;
+    envelope.body_case = SKIFF__RAFT_ENVELOPE__BODY_HEARTBEAT_ANSWER;
+    envelope.heartbeat_answer = message->heartbeat_answer.sent_us;
     return pack(message, &envelope);
 }
 
@@ -222,7 +231,6 @@ static struct buf *encode_empty(const struct raft_message *message)
 {
     Skiff__RaftEnvelope envelope = SKIFF__RAFT_ENVELOPE__INIT;
     switch (message->type) {
-    case RAFT_HEARTBEAT_ANSWER: envelope.body_case = SKIFF__RAFT_ENVELOPE__BODY_HEARTBEAT_ANSWER; break;
     case RAFT_TIMEOUT_NOW: envelope.body_case = SKIFF__RAFT_ENVELOPE__BODY_TIMEOUT_NOW; break;
     case RAFT_TIMEOUT_NOW_ANSWER: envelope.body_case = SKIFF__RAFT_ENVELOPE__BODY_TIMEOUT_NOW_ANSWER; break;
     case RAFT_PROBE:
@@ -232,12 +240,13 @@ static struct buf *encode_empty(const struct raft_message *message)
     case RAFT_APPEND:
     case RAFT_APPEND_ANSWER:
     case RAFT_HEARTBEAT:
+    case RAFT_HEARTBEAT_ANSWER:
     case RAFT_SNAPSHOT:
     case RAFT_SNAPSHOT_ANSWER:
     case RAFT_FOLLOW:
     case RAFT_MESSAGE_TYPES: UNREACHABLE();
     }
-    envelope.heartbeat_answer = true; /* the three share their place in the union */
+    envelope.timeout_now = true; /* the two share their place in the union */
     return pack(message, &envelope);
 }
 
@@ -254,7 +263,7 @@ struct buf *raft_wire_encode(const struct raft_message *message, struct slice ch
     case RAFT_SNAPSHOT: return encode_snapshot(message, chunk);
     case RAFT_SNAPSHOT_ANSWER: return encode_snapshot_answer(message);
     case RAFT_FOLLOW: return encode_follow(message);
-    case RAFT_HEARTBEAT_ANSWER:
+    case RAFT_HEARTBEAT_ANSWER: return encode_heartbeat_answer(message);
     case RAFT_TIMEOUT_NOW:
     case RAFT_TIMEOUT_NOW_ANSWER: return encode_empty(message);
     case RAFT_MESSAGE_TYPES: break;
@@ -374,8 +383,12 @@ static bool decode_body(const Skiff__RaftEnvelope *in, struct arena *arena, stru
         message->type = RAFT_HEARTBEAT;
         message->heartbeat.commit = in->heartbeat->commit;
         message->heartbeat.rank = in->heartbeat->rank;
+        message->heartbeat.sent_us = in->heartbeat->sent_us;
         return true;
-    case SKIFF__RAFT_ENVELOPE__BODY_HEARTBEAT_ANSWER: message->type = RAFT_HEARTBEAT_ANSWER; return true;
+    case SKIFF__RAFT_ENVELOPE__BODY_HEARTBEAT_ANSWER:
+        message->type = RAFT_HEARTBEAT_ANSWER;
+        message->heartbeat_answer.sent_us = in->heartbeat_answer;
+        return true;
     case SKIFF__RAFT_ENVELOPE__BODY_SNAPSHOT: message->type = RAFT_SNAPSHOT; return decode_snapshot(in->snapshot, message, parts);
     case SKIFF__RAFT_ENVELOPE__BODY_SNAPSHOT_ANSWER:
         message->type = RAFT_SNAPSHOT_ANSWER;

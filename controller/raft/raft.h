@@ -152,7 +152,11 @@ struct raft_message {
         struct {
             int64_t commit; /* never beyond what the receiver is known to share with the leader */
             int32_t rank;   /* the receiver's place in the succession: 0 campaigns first */
+            int64_t sent_us;
         } heartbeat;
+        struct {
+            int64_t sent_us; /* of the heartbeat that is answered */
+        } heartbeat_answer;
         struct {
             int64_t prev_index, prev_term, commit;
             uint32_t count;
@@ -295,6 +299,9 @@ int64_t raft_commit_index(const struct raft *raft);
 int64_t raft_last_index(const struct raft *raft);
 int64_t raft_term(const struct raft *raft);
 struct uuid raft_cluster_id(const struct raft *raft);
+/* Leader: at this time, or later, a majority still followed it, so that nobody else had been elected. INT64_MIN: not known, or no leader.
+ */
+int64_t raft_confirmed_us(const struct raft *raft);
 /* Leader: fills at most `capacity` places, itself included; the number of peers there are. */
 size_t raft_peers_status(const struct raft *raft, struct raft_peer_status *peers, size_t capacity);
 /* Asserts first_index <= index <= last_index. */

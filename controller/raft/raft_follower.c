@@ -130,6 +130,7 @@ void raft_follower_on_heartbeat(struct raft *raft, const struct raft_message *me
     /* The leader does not say more than what it knows to be the same here. */
     raft_commit_to(raft, min_i64(message->heartbeat.commit, raft_log_last_index(&raft->log)));
     struct raft_message answer = raft_answer_make(raft, RAFT_HEARTBEAT_ANSWER, message);
+    answer.heartbeat_answer.sent_us = message->heartbeat.sent_us;
     raft_send_now(raft, &answer); /* waits for no disk */
 }
 

@@ -172,6 +172,7 @@ static void send_heartbeat(struct raft *raft, struct raft_progress *peer)
     struct raft_message message = raft_message_make(raft, RAFT_HEARTBEAT, peer->member);
     message.heartbeat.commit = min_i64(raft->commit_index, peer->match_index);
     message.heartbeat.rank = rank_of(raft, peer);
+    message.heartbeat.sent_us = raft->now_us;
     peer->sent_commit = message.heartbeat.commit;
     raft_send_now(raft, &message);
 }
@@ -370,8 +371,24 @@ void raft_leader_on_heartbeat_answer(struct raft *raft, const struct raft_messag
     struct raft_progress *peer = raft_leader_peer(raft, message->from);
     if (!peer || !peer->is_voter) return;
     note_contact(raft, peer);
+    peer->confirmed_us = max_i64(peer->confirmed_us, min_i64(message->heartbeat_answer.sent_us, raft->now_us));
     peer->is_unreachable = false;
     send_to(raft, peer, false);
+}
+
+static int64_t confirmed(const void *context, struct raft_member member)
+{
+    const struct raft *raft = context;
+    if (raft_member_equal(member, raft->config.self)) return raft->now_us;
+    for (size_t i = 0; i < raft->state.leader.peer_count; i++)
+        if (raft_member_equal(raft->state.leader.peers[i].member, member)) return raft->state.leader.peers[i].confirmed_us;
+    return INT64_MIN;
+}
+
+/* Whoever is elected has a vote from this majority, and none of them gave one before it answered. */
+int64_t raft_confirmed_us(const struct raft *raft)
+{
+    return raft->role == RAFT_LEADER ? raft_quorum_index(raft_membership_now(raft), confirmed, raft) : INT64_MIN;
 }
 
 static void take_snapshot_answer(struct raft *raft, struct raft_progress *peer, int64_t index, int64_t offset)

@@ -13,6 +13,7 @@ void raft_progress_init(struct raft_progress *progress, struct raft_member membe
         .next_index = next_index,
         .last_contact_us = INT64_MIN,
         .last_caught_up_us = INT64_MIN,
+        .confirmed_us = INT64_MIN,
         .last_asked_us = INT64_MIN,
     };
 }

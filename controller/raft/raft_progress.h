@@ -32,6 +32,7 @@ struct raft_progress {
     int64_t sent_commit;     /* the commit index that it was told */
     int64_t last_contact_us;
     int64_t last_caught_up_us;
+    int64_t confirmed_us;  /* when the newest heartbeat left that it has answered: it followed us then, or later */
     int64_t last_asked_us; /* learner: its last FOLLOW */
 };
 

@@ -133,7 +133,9 @@ static void fill_rest(struct node *node, struct raft_message *message)
     case RAFT_HEARTBEAT:
         message->heartbeat.commit = small(node);
         message->heartbeat.rank = flags % 4;
+        message->heartbeat.sent_us = small(node);
         break;
+    case RAFT_HEARTBEAT_ANSWER: message->heartbeat_answer.sent_us = small(node); break;
     case RAFT_SNAPSHOT_ANSWER:
         message->snapshot_answer.index = small(node);
         message->snapshot_answer.offset = small(node);
@@ -149,7 +151,6 @@ static void fill_rest(struct node *node, struct raft_message *message)
         break;
     case RAFT_APPEND:
     case RAFT_SNAPSHOT:
-    case RAFT_HEARTBEAT_ANSWER:
     case RAFT_TIMEOUT_NOW:
     case RAFT_TIMEOUT_NOW_ANSWER:
     case RAFT_MESSAGE_TYPES: break;

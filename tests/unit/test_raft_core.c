@@ -243,6 +243,31 @@ START_TEST(succession_follows_the_rank)
 }
 END_TEST
 
+START_TEST(a_leader_is_confirmed_as_of_when_its_answered_heartbeats_left)
+{
+    struct fixture f;
+    setup(&f, 3, 2);
+    lead(&f);
+    ck_assert_int_eq(raft_confirmed_us(f.raft), INT64_MIN);
+    int64_t first_us = now(&f, RAFT_HEARTBEAT)->heartbeat.sent_us;
+    ck_assert_int_eq(first_us, f.now_us);
+    tick_at_deadline(&f); /* the next ones leave */
+    struct raft_message answer = {
+        .type = RAFT_HEARTBEAT_ANSWER, .from = member(1, 11), .term = 2, .heartbeat_answer = {.sent_us = first_us}};
+    receive(&f, answer);
+    ck_assert_int_eq(raft_confirmed_us(f.raft), first_us); /* not as of the answer */
+    answer.from = member(2, 99);
+    answer.heartbeat_answer.sent_us = f.now_us;
+    receive(&f, answer); /* from another disk */
+    ck_assert_int_eq(raft_confirmed_us(f.raft), first_us);
+    answer.from = member(2, 12);
+    answer.heartbeat_answer.sent_us = f.now_us + 1000 * MS; /* nobody answers before the question */
+    receive(&f, answer);
+    ck_assert_int_eq(raft_confirmed_us(f.raft), f.now_us);
+    raft_destroy(f.raft);
+}
+END_TEST
+
 START_TEST(entries_are_acknowledged_when_durable_and_heartbeats_at_once)
 {
     struct fixture f;
@@ -571,6 +596,7 @@ int main(void)
     tcase_add_test(tcase, q_10_another_cluster_is_not_heard);
     tcase_add_test(tcase, a_living_leader_is_not_voted_out);
     tcase_add_test(tcase, succession_follows_the_rank);
+    tcase_add_test(tcase, a_leader_is_confirmed_as_of_when_its_answered_heartbeats_left);
     tcase_add_test(tcase, entries_are_acknowledged_when_durable_and_heartbeats_at_once);
     tcase_add_test(tcase, a_conflict_cuts_and_a_repetition_does_not);
     tcase_add_test(tcase, q_02_a_leader_counts_itself_when_its_disk_does);
