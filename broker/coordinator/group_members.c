@@ -78,7 +78,7 @@ static enum kafka_error heartbeat(struct group_shard *shard, struct group *group
 void on_heartbeat(struct group_shard *shard, struct group_request *request)
 {
     enum kafka_error error = heartbeat(shard, group_get(shard, request->group_id), request->in.heartbeat);
-    request->out.heartbeat.error_code = (int16_t)error;
+    request->out.heartbeat.error_code = (int16_t)(request->is_unsure ? KAFKA_NOT_COORDINATOR : error);
     request_complete(shard, request);
 }
 

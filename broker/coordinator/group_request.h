@@ -26,6 +26,8 @@ struct group_request {
     enum group_request_type type;
     int16_t version; /* of the client's request */
     bool is_input_needed;
+    /* This node may have been replaced and not know it yet: nothing that it remembers is told. What the log decides goes on. */
+    bool is_unsure;
     struct slice group_id;
     /* JOIN: who asks, as tools show it; the host is an address as text, "/10.0.0.7" in Kafka's form. */
     struct slice client_id, client_host;

@@ -47,7 +47,7 @@ void request_complete(struct group_shard *shard, struct group_request *request)
 
 void request_fail(struct group_shard *shard, struct group_request *request, enum kafka_error error)
 {
-    group_request_fail(request, error);
+    group_request_fail(request, request->is_unsure ? KAFKA_NOT_COORDINATOR : error);
     request_complete(shard, request);
 }
 
@@ -97,6 +97,12 @@ static enum kafka_error check_request(const struct group_shard *shard, const str
     return is_allowed ? KAFKA_NONE : KAFKA_INVALID_SESSION_TIMEOUT;
 }
 
+/* Their answers come from memory; those of the others when the log has their records. A heartbeat is refused, but heard. */
+static bool is_from_memory(enum group_request_type type)
+{
+    return type == GROUP_JOIN || type == GROUP_SYNC || type == GROUP_LEAVE || type == GROUP_OFFSET_FETCH;
+}
+
 static void on_request(struct group_shard *shard, struct group_request *request)
 {
     enum kafka_error error = check_request(shard, request);
@@ -109,6 +115,7 @@ static void on_request(struct group_shard *shard, struct group_request *request)
         }
         error = KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
     }
+    if (error == KAFKA_NONE && request->is_unsure && is_from_memory(request->type)) error = KAFKA_NOT_COORDINATOR;
     if (error != KAFKA_NONE) {
         request_fail(shard, request, error);
         return;

@@ -125,9 +125,8 @@ enum request_progress handle_list_groups(struct call *call, const void *message)
     const struct group_coordinator *groups = call->dispatch->groups;
     struct list_groups_response response = {0};
     const struct group_shard *shard;
-    if (group_coordinator_is_loading(groups)) {
-        response.error_code = KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
-    } else {
+    response.error_code = (int16_t)group_coordinator_check_all(groups);
+    if (!response.error_code) {
         response.groups = arena_calloc(&call->arena, count_groups(groups), sizeof *response.groups);
         for (uint32_t at = 0; (shard = group_coordinator_next(groups, &at));) list_shard(shard, request, &response);
     }

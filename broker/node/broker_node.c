@@ -306,7 +306,8 @@ enum err broker_node_open(struct broker_node *node, char reason[static CONFIG_LI
     enum err err = open_replicas(node, reason);
     if (err) return err;
     open_controller_channel(node);
-    node->groups = group_coordinator_create(node->env, node->config, &node->image, node->replicas, config_node_id(node->config));
+    node->groups =
+        group_coordinator_create(node->env, node->config, &node->image, node->replicas, node->controller, config_node_id(node->config));
     dispatch_init(&node->dispatch, node->env, node->config, &node->image, node->replicas, node->controller, node->groups,
                   config_node_id(node->config));
     return ERR_OK;

@@ -9,6 +9,7 @@
 #define BACKOFF_FIRST_US   10000
 #define BACKOFF_LAST_US    500000
 #define CONNECT_TIMEOUT_US 3000000
+#define LEASE_AGAIN_US     20000       /* no promise yet: the controller has just taken office */
 #define QUORUM_PATIENCE_US 1000000     /* when leaving */
 #define FRAME_BYTES_MAX    (256 << 20) /* forwarded answers: DescribeConfigs of everything */
 /* A crashed predecessor may count as alive until its session times out; Kafka's initial.broker.registration.timeout.ms. */
@@ -55,6 +56,12 @@ static void set_active(struct controller_channel *cc, bool is_active, int64_t no
     if (cc->options.on_active) cc->options.on_active(cc->options.user, is_active, now_us);
 }
 
+static void drop_lease(struct controller_channel *cc)
+{
+    lease_drop(&cc->lease);
+    cc->heartbeat_sent_us = INT64_MIN; /* nor does the answer under way bring one */
+}
+
 static void register_anew(struct controller_channel *cc, int64_t now_us)
 {
     if (cc->phase == PHASE_UNREGISTERED || cc->phase == PHASE_WRITING) return;
@@ -64,6 +71,7 @@ static void register_anew(struct controller_channel *cc, int64_t now_us)
     cc->phase = PHASE_UNREGISTERED;
     cc->registering_since_us = now_us;
     cc->registration.failures = 0;
+    drop_lease(cc);
     set_active(cc, false, now_us);
 }
 
@@ -258,9 +266,22 @@ static void forget_told_offline(struct controller_channel *cc)
     cc->offline_told = 0;
 }
 
+static void take_promise(struct controller_channel *cc, const Skiff__BrokerHeartbeatResponse *response, int64_t now_us)
+{
+    const struct lease_promise promise = {.session_timeout_us = response->session_timeout_us,
+                                          .confirmed_ago_us = response->confirmed_ago_us,
+                                          .index = response->index,
+                                          .others_applied = response->others_applied};
+    if (cc->phase != PHASE_STARTED || cc->is_leaving || response->is_fenced) return;
+    lease_on_promise(&cc->lease, &promise, cc->heartbeat_sent_us, cc->image->index);
+    int64_t renew_us = lease_holds(&cc->lease, now_us) ? LEASE_SHARE(cc->lease.session_timeout_us) / 2 : LEASE_AGAIN_US;
+    cc->next_heartbeat_us = min_i64(cc->next_heartbeat_us, now_us + renew_us);
+}
+
 static void on_heartbeat_ok(struct controller_channel *cc, const Skiff__BrokerHeartbeatResponse *response, int64_t now_us)
 {
     forget_told_offline(cc);
+    take_promise(cc, response, now_us);
     if (cc->phase == PHASE_STARTED) set_active(cc, !response->is_fenced, now_us);
     if (cc->is_leaving && response->should_shutdown) leave(cc, true);
 }
@@ -306,6 +327,7 @@ static void send_heartbeat(struct controller_channel *cc, int64_t now_us)
     request.offline = controller_partition_lists(&arena, cc->offline, cc->offline_count, &request.n_offline);
     cc->offline_told = cc->offline_count;
     cc->is_heartbeat_due = false;
+    cc->heartbeat_sent_us = now_us;
     cc->next_heartbeat_us = now_us + cc->options.heartbeat_interval_ms * 1000;
     controller_send(cc, &cc->heartbeat, PRIVATE_API_BROKER_HEARTBEAT, &request.base, on_heartbeat_answer);
     arena_deinit(&arena);
@@ -428,6 +450,7 @@ void controller_channel_on_applied(struct controller_channel *cc, bool announce)
         replica_manager_start(cc->manager, cc->broker_epoch);
         cc->is_heartbeat_due = true;
     }
+    lease_on_applied(&cc->lease, cc->image->index);
     if (announce) cc->is_heartbeat_due = true;
     if (cc->is_heartbeat_due) controller_schedule(cc);
 }
@@ -445,6 +468,7 @@ void controller_channel_shut_down(struct controller_channel *cc, int64_t timeout
 {
     ASSERT(!cc->is_leaving);
     cc->is_leaving = true;
+    drop_lease(cc);
     cc->on_left = done;
     cc->on_left_user = user;
     cc->leave_deadline_us = saturating_add_i64(env_now_us(cc->env), is_registered(cc) ? timeout_ms * 1000 : 0);
@@ -453,6 +477,14 @@ void controller_channel_shut_down(struct controller_channel *cc, int64_t timeout
 }
 
 bool controller_channel_is_active(const struct controller_channel *cc) { return cc->is_active; }
+
+const struct lease *controller_channel_lease(const struct controller_channel *cc) { return &cc->lease; }
+
+void controller_channel_ask(struct controller_channel *cc)
+{
+    cc->is_heartbeat_due = true;
+    controller_schedule(cc);
+}
 
 int64_t controller_channel_broker_epoch(const struct controller_channel *cc) { return cc->broker_epoch; }
 
@@ -486,6 +518,7 @@ struct controller_channel *controller_channel_create(struct env *env, const stru
     cc->image = image;
     cc->leader_id = -1;
     cc->broker_epoch = -1;
+    lease_init(&cc->lease);
     cc->registering_since_us = env_now_us(env);
     (void)snprintf(cc->cluster_id, sizeof cc->cluster_id, "%s", replica_manager_cluster_id(manager));
     struct controller_rpc *all[] = {&cc->registration, &cc->heartbeat, &cc->alteration, &cc->allocation};

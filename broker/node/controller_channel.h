@@ -11,6 +11,7 @@
 #ifndef SKIFF_BROKER_NODE_CONTROLLER_CHANNEL_H
 #define SKIFF_BROKER_NODE_CONTROLLER_CHANNEL_H
 
+#include "broker/node/lease.h"
 #include "broker/node/replica_manager.h"
 #include "common/env.h"
 #include "proto/channel.h"
@@ -52,6 +53,10 @@ struct fetch_target;
 void controller_channel_on_offline(struct controller_channel *channel, const struct fetch_target *replicas, size_t count);
 
 bool controller_channel_is_active(const struct controller_channel *channel);
+/* What heartbeats promise; changes with them. */
+const struct lease *controller_channel_lease(const struct controller_channel *channel);
+/* Somebody waits for the next promise: a heartbeat leaves at once. */
+void controller_channel_ask(struct controller_channel *channel);
 /* Of the current registration; -1 before the first. Goes out as the replica epoch of fetches. */
 int64_t controller_channel_broker_epoch(const struct controller_channel *channel);
 

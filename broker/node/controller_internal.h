@@ -49,6 +49,8 @@ struct controller_channel {
     struct controller_rpc registration, heartbeat, alteration, allocation;
     bool is_heartbeat_due;
     int64_t next_heartbeat_us;
+    int64_t heartbeat_sent_us; /* the last one */
+    struct lease lease;
 
     struct fetch_target *offline; /* not yet told to the controller */
     size_t offline_count, offline_told;

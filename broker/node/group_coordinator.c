@@ -56,10 +56,12 @@ struct group_coordinator {
     struct env *env;
     const struct image *image;
     struct replica_manager *replicas;
+    struct controller_channel *controller;
     int32_t node_id;
     struct group_config config;
     int64_t snapshot_bytes_min;
     struct led_partition **led; /* [led_count], by partition; NULL: led elsewhere */
+    struct handover *handovers; /* [led_count]: the last one of each */
     int32_t led_count;
     struct list to_store; /* struct led_partition */
     struct list stores;   /* struct store under way or in doubt, of all partitions */
@@ -380,15 +382,26 @@ static bool find_end(struct led_partition *led)
     return true;
 }
 
+/* Nobody else may still answer for this partition; false: the controller is asked. */
+static bool is_handed_over(const struct led_partition *led, int64_t now_us)
+{
+    const struct group_coordinator *c = led->owner;
+    if (lease_is_handed_over(controller_channel_lease(c->controller), &c->handovers[led->partition], now_us)) return true;
+    controller_channel_ask(c->controller);
+    return false;
+}
+
 static void load(struct led_partition *led, int64_t now_us)
 {
     ASSERT(!led->is_fetching);
     if (!find_end(led))
         load_later(led, now_us);
-    else if (led->position.offset >= led->end_offset)
+    else if (led->position.offset < led->end_offset)
+        fetch_more(led);
+    else if (is_handed_over(led, now_us))
         finish_loading(led, now_us);
     else
-        fetch_more(led);
+        load_later(led, now_us);
 }
 
 static void on_again(struct env_timer *timer, int64_t now_us)
@@ -463,17 +476,38 @@ static bool is_same_office(const struct led_partition *led, const struct image_t
 
 static void grow(struct group_coordinator *c, int32_t count)
 {
-    struct led_partition **led = mem_calloc((size_t)count, sizeof(*led));
-    if (c->led_count) memcpy(led, c->led, (size_t)c->led_count * sizeof(*led));
-    mem_free(c->led);
-    c->led = led;
+    size_t before = (size_t)c->led_count, more = (size_t)count - before;
+    c->led = mem_realloc(c->led, (size_t)count, sizeof(*c->led));
+    c->handovers = mem_realloc(c->handovers, (size_t)count, sizeof(*c->handovers));
+    memset(c->led + before, 0, more * sizeof(*c->led));
+    memset(c->handovers + before, 0, more * sizeof(*c->handovers));
     c->led_count = count;
 }
 
-static void look_at_leaders(struct group_coordinator *c, int64_t now_us)
+/* The leader before may be another broker that does not know yet that its time is over; or leaders were skipped, and may have been anybody.
+ */
+static bool is_handover(const struct group_coordinator *c, const struct partition_change *change)
+{
+    int32_t epoch = partition_change_now(change)->leader_epoch;
+    if (epoch == change->old_leader_epoch || (change->is_new && epoch == 0)) return false;
+    if (change->is_new || epoch > change->old_leader_epoch + 1) return true;
+    return change->old_leader != c->node_id && image_is_active(c->image, change->old_leader);
+}
+
+static void note_handovers(struct group_coordinator *c, const struct image_delta *delta, int64_t now_us)
+{
+    for (uint32_t i = 0; i < delta->partition_count; i++) {
+        const struct partition_change *change = &delta->partitions[i];
+        if (strcmp(change->topic->name, OFFSETS_TOPIC) == 0 && is_handover(c, change))
+            c->handovers[change->partition] = (struct handover){.index = c->image->index, .seen_us = now_us};
+    }
+}
+
+static void look_at_leaders(struct group_coordinator *c, const struct image_delta *delta, int64_t now_us)
 {
     const struct image_topic *topic = image_topic_by_name(c->image, SLICE_LITERAL(OFFSETS_TOPIC));
     if (topic && topic->partition_count > c->led_count) grow(c, topic->partition_count);
+    if (delta) note_handovers(c, delta, now_us);
     for (int32_t p = 0; p < c->led_count; p++) {
         bool is_here = is_led_here(c, topic, p);
         if (c->led[p] && !(is_here && is_same_office(c->led[p], topic))) leave_office(c->led[p], now_us);
@@ -505,14 +539,14 @@ static bool touches_offsets(const struct image_delta *delta)
 
 void group_coordinator_apply(struct group_coordinator *c, const struct image_delta *delta, int64_t now_us)
 {
-    if (touches_offsets(delta)) look_at_leaders(c, now_us);
+    if (touches_offsets(delta)) look_at_leaders(c, delta, now_us);
     for (uint32_t i = 0; i < delta->topics_removed.count; i++) tell_topic_deleted(c, delta->topics_removed.items[i], now_us);
 }
 
 void group_coordinator_stop(struct group_coordinator *c, int64_t now_us)
 {
     c->is_stopped = true;
-    look_at_leaders(c, now_us);
+    look_at_leaders(c, NULL, now_us);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
@@ -533,12 +567,13 @@ static struct group_config config_of(const struct config *config)
 }
 
 struct group_coordinator *group_coordinator_create(struct env *env, const struct config *config, const struct image *image,
-                                                   struct replica_manager *replicas, int32_t node_id)
+                                                   struct replica_manager *replicas, struct controller_channel *controller, int32_t node_id)
 {
     struct group_coordinator *c = mem_alloc(sizeof *c);
     c->env = env;
     c->image = image;
     c->replicas = replicas;
+    c->controller = controller;
     c->node_id = node_id;
     c->config = config_of(config);
     c->snapshot_bytes_min = config_number(config, CONFIG_OFFSETS_TOPIC_SNAPSHOT_MIN_BYTES);
@@ -555,6 +590,7 @@ void group_coordinator_destroy(struct group_coordinator *c)
     for (int32_t p = 0; p < c->led_count; p++) ASSERT(c->led[p] == NULL);
     LIST_FOR_EACH (&c->stores, node) store_destroy(CONTAINER_OF(node, struct store, node));
     mem_free(c->led);
+    mem_free(c->handovers);
     mem_free(c);
 }
 
@@ -614,6 +650,9 @@ static enum kafka_error soften(enum group_request_type type, enum kafka_error er
     return type == GROUP_SYNC ? KAFKA_REBALANCE_IN_PROGRESS : error;
 }
 
+/* No other node can have taken over what this one coordinates. */
+static bool is_sure(const struct group_coordinator *c) { return lease_holds(controller_channel_lease(c->controller), env_now_us(c->env)); }
+
 void group_coordinator_send(struct group_coordinator *c, struct group_call *call, int64_t now_us)
 {
     enum kafka_error error;
@@ -627,13 +666,16 @@ void group_coordinator_send(struct group_coordinator *c, struct group_call *call
     struct group_event event = {.type = GROUP_EVENT_REQUEST, .request = &call->request};
     event.random[0] = env_random64(c->env);
     event.random[1] = env_random64(c->env);
+    call->request.is_unsure = !is_sure(c);
+    if (call->request.is_unsure) env_mark(c->env, "groups: no lease");
     step(led, &event, now_us);
 }
 
 const struct group_shard *group_coordinator_shard(const struct group_coordinator *c, struct slice group_id, enum kafka_error *error)
 {
     const struct led_partition *led = find_led(c, group_id, error);
-    return led ? &led->shard : NULL;
+    if (led && !is_sure(c)) *error = KAFKA_NOT_COORDINATOR;
+    return *error ? NULL : &led->shard;
 }
 
 const struct group_shard *group_coordinator_next(const struct group_coordinator *c, uint32_t *position)
@@ -645,9 +687,12 @@ const struct group_shard *group_coordinator_next(const struct group_coordinator 
     return NULL;
 }
 
-bool group_coordinator_is_loading(const struct group_coordinator *c)
+enum kafka_error group_coordinator_check_all(const struct group_coordinator *c)
 {
-    for (int32_t p = 0; p < c->led_count; p++)
-        if (c->led[p] && c->led[p]->shard.state == GROUP_SHARD_LOADING) return true;
-    return false;
+    for (int32_t p = 0; p < c->led_count; p++) {
+        if (!c->led[p]) continue;
+        if (c->led[p]->shard.state == GROUP_SHARD_LOADING) return KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
+        if (!is_sure(c)) return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    }
+    return KAFKA_NONE;
 }

@@ -8,12 +8,14 @@
  *                                   replica_manager
  *
  * A partition's coordinator lives for one leader epoch. It serves once it has replayed the log up to the end that the epoch began
- * with, all of it below the high watermark (G-OFFDUR); a newer epoch ends it, and all who wait are sent elsewhere (G-RACE).
+ * with, all of it below the high watermark (G-OFFDUR), and when the coordinator before it cannot answer any more (lease.h); a newer epoch
+ * ends it, and all who wait are sent elsewhere (G-RACE). What it knows is told only while the broker's lease holds (G-OFFMON).
  * One owner thread: the broker's. */
 #ifndef SKIFF_BROKER_NODE_GROUP_COORDINATOR_H
 #define SKIFF_BROKER_NODE_GROUP_COORDINATOR_H
 
 #include "broker/coordinator/group_shard.h"
+#include "broker/node/controller_channel.h"
 #include "broker/node/replica_manager.h"
 #include "common/config.h"
 
@@ -29,9 +31,10 @@ struct group_call {
     void *user;
 };
 
-/* The image and the replicas must outlive it. */
+/* The image and the replicas must outlive it; the channel, until it is stopped. */
 struct group_coordinator *group_coordinator_create(struct env *env, const struct config *config, const struct image *image,
-                                                   struct replica_manager *replicas, int32_t node_id);
+                                                   struct replica_manager *replicas, struct controller_channel *controller,
+                                                   int32_t node_id);
 /* The image has changed by `delta`, and the replica manager knows. */
 void group_coordinator_apply(struct group_coordinator *coordinator, const struct image_delta *delta, int64_t now_us);
 /* The node stops: all who wait get NOT_COORDINATOR, and nobody leads here any more. Before replica_manager_stop() or _destroy(). */
@@ -49,8 +52,8 @@ const struct group_shard *group_coordinator_shard(const struct group_coordinator
                                                   enum kafka_error *error);
 /* The shards that serve, one after the other: start with *position = 0; NULL at the end. */
 const struct group_shard *group_coordinator_next(const struct group_coordinator *coordinator, uint32_t *position);
-/* Some partition of this node is still being loaded. */
-bool group_coordinator_is_loading(const struct group_coordinator *coordinator);
+/* NONE: all partitions that this node leads are loaded, and nobody else can have taken them over. */
+enum kafka_error group_coordinator_check_all(const struct group_coordinator *coordinator);
 
 /* String.hashCode() of Java, over UTF-16, of UTF-8 text. */
 int32_t java_string_hash(struct slice text);

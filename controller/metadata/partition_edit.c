@@ -245,9 +245,17 @@ bool partition_edit_finish(struct partition_edit *edit)
     return true;
 }
 
+/* From a broker that lives: what the new leader may do depends on when the old one knows. */
+static bool is_handed_over(const struct partition_edit *edit)
+{
+    int32_t from = edit->before->leader, to = edit->after.leader;
+    return from != to && from != NO_LEADER && to != NO_LEADER && image_is_active(edit->image, from);
+}
+
 bool partition_edit_commit(struct partition_edit *edit, struct records *records)
 {
     if (!partition_edit_finish(edit)) return false;
+    records->announce |= is_handed_over(edit);
     records_add_partition_change(records, edit->topic->id, edit->partition, &edit->after);
     return true;
 }

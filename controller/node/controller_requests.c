@@ -152,6 +152,18 @@ static enum heartbeat_wish wish_of(const struct controller_node *node, const Ski
                                   heartbeats_shutdown_index(&node->heartbeats, request->broker_id));
 }
 
+/* What an unfenced broker may rely on (docs/GROUPS.md). */
+static void promise(const struct controller_node *node, const struct operation *operation, Skiff__BrokerHeartbeatResponse *response)
+{
+    const Skiff__BrokerHeartbeatRequest *request = operation->message;
+    int64_t confirmed_us = raft_node_confirmed_us(node->raft);
+    if (response->is_fenced || request->want_shutdown || confirmed_us == INT64_MIN) return;
+    response->session_timeout_us = node->heartbeats.timeout_us;
+    response->confirmed_ago_us = max_i64(operation->request->received_us - confirmed_us, 0);
+    response->index = node->image.index;
+    response->others_applied = min_i64(heartbeats_lowest_applied(&node->heartbeats, &node->image, request->broker_id), node->image.index);
+}
+
 static void decide_heartbeat(struct operation *operation)
 {
     struct controller_node *node = operation->controller;
@@ -164,6 +176,7 @@ static void decide_heartbeat(struct operation *operation)
     response.outcome = &outcome;
     enum heartbeat_wish wish = wish_of(node, request);
     cluster_heartbeat(&control, request, wish, &response);
+    if (wish != HEARTBEAT_STALE) promise(node, operation, &response);
     operation->answer = pb_pack(&response.base);
     operation->broker_id = request->broker_id;
     operation->is_shutdown = wish == HEARTBEAT_SHUT_DOWN;

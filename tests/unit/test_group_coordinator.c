@@ -373,6 +373,55 @@ START_TEST(who_waits_is_told_when_the_node_is_stopped)
 }
 END_TEST
 
+static void cut_off(const struct fixture *f, int32_t node)
+{
+    for (int32_t i = 0; i < f->node_count; i++) {
+        if (i == node) continue;
+        sim_net_block(f->sim, f->nodes[i].node, f->nodes[node].node);
+        sim_net_block(f->sim, f->nodes[node].node, f->nodes[i].node);
+    }
+}
+
+static int32_t leader_of(const struct fixture *f, int32_t node)
+{
+    int32_t partition = java_string_hash(SLICE_LITERAL(GROUP)) % 4;
+    return offsets_topic(f, node)->partitions[partition < 0 ? -partition : partition].leader;
+}
+
+/* Clients still reach it. It goes silent before anybody takes its place, and is loyal to what it knows no longer. */
+START_TEST(g_offmon_a_coordinator_that_is_cut_off_goes_silent_in_time)
+{
+    struct fixture *f;
+    int32_t first = begin(&f, SETTINGS, 3), other = (first + 1) % 3;
+    int16_t error = 0;
+    struct joined who = begin_group(f);
+    ck_assert_int_eq(commit_as(f, who.member, who.generation, 7), KAFKA_NONE);
+    cut_off(f, first);
+    ck_assert_int_eq(fetch_offset(f, &error), 7);
+    while (fetch_offset(f, &error) == 7) {
+        ck_assert_int_eq(leader_of(f, other), first);
+        sim_run_for(f->sim, 50 * SIM_MS);
+    }
+    ck_assert_int_eq(error, KAFKA_NOT_COORDINATOR);
+    ck_assert_int_eq(heartbeat(f, &who), KAFKA_NOT_COORDINATOR);
+    ck_assert_int_eq(join_as(f, who.member).error, KAFKA_NOT_COORDINATOR);
+    ck_assert_int_eq(commit_as(f, who.member, who.generation + 1, 8), KAFKA_NOT_COORDINATOR); /* not that the generation is wrong */
+    ck_assert_int_eq(leader_of(f, other), first);
+    (void)find_other(f, first);
+    for (int tries = 0; tries < 100 && (error = commit_as(f, who.member, who.generation, 9)); tries++) sim_run_for(f->sim, 20 * SIM_MS);
+    ck_assert_int_eq(error, KAFKA_NONE);
+    fixture_connect_to(f, first);
+    ck_assert_int_eq(fetch_offset(f, &error), -2);
+    sim_net_heal(f->sim);
+    for (int tries = 0; tries < 1000 && find_once(f, &error) == first; tries++) sim_run_for(f->sim, 20 * SIM_MS);
+    (void)find(f, other);
+    for (int tries = 0; tries < 100 && fetch_offset(f, &error) == -2; tries++) sim_run_for(f->sim, 20 * SIM_MS);
+    ck_assert_int_eq(fetch_offset(f, &error), 9);
+    ck_assert_int_eq(heartbeat(f, &who), KAFKA_NONE); /* a session is not over because it was refused */
+    fixture_end(f);
+}
+END_TEST
+
 /* ---- one node ------------------------------------------------------------------------------------------------------ */
 
 START_TEST(a_client_that_waits_may_leave)
@@ -588,6 +637,7 @@ int main(void)
     tcase_add_loop_test(cluster, g_offdur_offsets_members_and_generation_outlive_the_coordinator, 0, 2);
     tcase_add_test(cluster, g_offdur_offsets_outlive_all_nodes);
     tcase_add_test(cluster, who_waits_is_told_when_the_node_is_stopped);
+    tcase_add_test(cluster, g_offmon_a_coordinator_that_is_cut_off_goes_silent_in_time);
     tcase_add_test(cluster, g_offmon_a_commit_in_doubt_counts_when_it_is_committed);
     tcase_add_loop_test(cluster, g_offdur_a_coordinator_that_loads_says_so, 0, 2);
     tcase_add_test(node, a_client_that_waits_may_leave);
