@@ -68,8 +68,9 @@ struct member {
     uint32_t owned; /* a set of partitions */
     uint32_t commit_partition;
     int64_t commit_offset;
-    int64_t asked_us;      /* when the question left ... */
-    int32_t stored_before; /* ... and the newest generation that was stored then */
+    int64_t asked_us;       /* when the question left ... */
+    int32_t stored_before;  /* ... and the newest generation that was stored then */
+    bool is_asking_anybody; /* not the coordinator that it knows */
 };
 
 struct client {

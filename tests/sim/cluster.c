@@ -15,8 +15,10 @@
 #define ACKED_MIN     20 /* with fewer acknowledged records a run has shown nothing */
 
 #define BIT(fault) (UINT64_C(1) << (fault))
-const uint64_t group_faults = BIT(FAULT_KILL) | BIT(FAULT_POWER) | BIT(FAULT_POWER_ALL) | BIT(FAULT_STOP) | BIT(FAULT_CUT) |
-                              BIT(FAULT_SLOW) | BIT(FAULT_STALL) | BIT(FAULT_CLOCK);
+const uint64_t group_faults = BIT(FAULT_KILL) | BIT(FAULT_POWER) | BIT(FAULT_POWER_ALL) | BIT(FAULT_STOP) | BIT(FAULT_PAUSE) |
+                              BIT(FAULT_ISOLATE) | BIT(FAULT_SPLIT) | BIT(FAULT_CUT) | BIT(FAULT_SLOW) | BIT(FAULT_STALL) |
+                              BIT(FAULT_CLOCK) | BIT(FAULT_DRIFT) | BIT(FAULT_DEPOSE) | BIT(FAULT_USURP);
+const uint64_t group_usurping_faults = BIT(FAULT_KILL) | BIT(FAULT_STOP) | BIT(FAULT_PAUSE) | BIT(FAULT_DRIFT) | BIT(FAULT_USURP);
 
 const char *outcome_name(enum outcome outcome)
 {
@@ -79,8 +81,7 @@ static bool leads(void *context, uint32_t partition, int32_t node, int32_t leade
 
 /* ---- looking, ticking ---------------------------------------------------------------------------------------------- */
 
-/* The newest committed metadata that any controller has applied. */
-static const struct image *newest_image(struct cluster *cluster)
+const struct image *cluster_newest_image(struct cluster *cluster)
 {
     const struct image *newest = NULL;
     for (uint32_t i = 0; i < cluster->node_count; i++) {
@@ -110,7 +111,7 @@ static void after_event(void *context)
         struct checker_view view;
         struct raft_status raft;
         cluster_view(&cluster->nodes[i], &view, &raft);
-        const struct image *newest = newest_image(cluster);
+        const struct image *newest = cluster_newest_image(cluster);
         learn_topics(cluster, newest);
         checker_look(&cluster->checker, i, &view, newest);
         if (view.raft) faults_on_event(&cluster->nodes[i], view.raft);
@@ -174,8 +175,11 @@ static void cluster_begin(struct cluster *cluster, const struct cluster_options 
     cluster->lag_max_ms = prng_range(&prng, 500, 3000);
     cluster->segment_bytes = prng_chance(&prng, 1, 2) ? prng_range(&prng, 1000, 20000) : 1 << 20;
     cluster->snapshot_log_bytes = prng_chance(&prng, 1, 2) ? 2000 : 1 << 20;
+    cluster->rebalance_interval_ms = 2000;
     draw_workload(cluster, &options->shape, &prng);
     if (options->has_groups) {
+        cluster->rebalance_interval_ms = prng_range(&prng, 100, 2000);
+        cluster->workload.move_us = 0; /* its topics are beside the point here */
         group_history_init(&cluster->groups, &cluster->verdict);
         cluster->workload.groups = &cluster->groups;
         cluster->workload.client_count = 3;

@@ -33,6 +33,7 @@ enum fault {
     FAULT_VOTE,      /* plots: faults_plots.c */
     FAULT_AMNESIA,
     FAULT_DEPOSE,
+    FAULT_USURP, /* with groups only */
     FAULT_COUNT
 };
 const char *fault_name(enum fault fault);
@@ -51,8 +52,9 @@ struct cluster_options {
     bool has_groups; /* the clients are members of a group, too; with faults of group_faults only */
     uint64_t faults; /* the kinds to choose from, as bits; 0: drawn from the seed */
 };
-/* Those that leave no coordinator alive and cut off. */
-extern const uint64_t group_faults;
+/* Those under which a group must go on: all but failing disks and topics that go; and of these, those that make coordinators change while
+ * the old one lives. */
+extern const uint64_t group_faults, group_usurping_faults;
 struct cluster_result {
     enum outcome outcome;
     struct verdict verdict;
@@ -91,11 +93,12 @@ struct cluster {
     struct prng faults;
     bool is_enabled[FAULT_COUNT];
     int64_t fault_mean_us, next_fault_at, undo_network_at;
+    int64_t usurped_epoch; /* of the last handover that was seen coming */
     bool injects, has_lost_disk, is_plotting_amnesia;
     uint64_t fault_counts[FAULT_COUNT];
     int64_t learned_index; /* of metadata */
     /* Settings of the nodes, drawn from the seed. */
-    int64_t session_timeout_ms, lag_max_ms, segment_bytes, snapshot_log_bytes;
+    int64_t session_timeout_ms, lag_max_ms, segment_bytes, snapshot_log_bytes, rebalance_interval_ms;
 };
 
 static inline bool cluster_is_voter(const struct cluster_node *node) { return node->index < node->cluster->workload.voter_count; }
@@ -106,6 +109,8 @@ void cluster_add_node(struct cluster *cluster, uint32_t index);
 void cluster_view(struct cluster_node *node, struct checker_view *view, struct raft_status *raft);
 /* As on SIGTERM. */
 void cluster_stop_node(struct cluster_node *node);
+/* The newest committed metadata that any controller has applied; NULL: none runs. */
+const struct image *cluster_newest_image(struct cluster *cluster);
 /* All partitions have a leader and all their replicas in the ISR, on every node's view. */
 bool cluster_is_converged(struct cluster *cluster);
 /* L-MATCH: the replicas of each partition hold the same bytes. All nodes must run, and the clients be quiet. */

@@ -54,6 +54,7 @@ static void print_config(const struct cluster_node *node, char *text, size_t siz
                         "log.index.interval.bytes=64\n"
                         "offsets.topic.num.partitions=2\n"
                         "offsets.topic.snapshot.min.bytes=1000\n"
+                        "offsets.commit.timeout.ms=1000\n"
                         "group.initial.rebalance.delay.ms=50\n"
                         "group.min.session.timeout.ms=1000\n"
                         "controller.quorum.voters=",
@@ -121,7 +122,7 @@ static void start_controller(struct process *process)
         .port = CONTROLLER_PORT,
         .limits = broker_server_limits(config),
         .session_timeout_ms = node->cluster->session_timeout_ms,
-        .rebalance_interval_ms = 2000,
+        .rebalance_interval_ms = node->cluster->rebalance_interval_ms,
         .settings = {.default_partitions = 1, .default_replication_factor = 1, .is_topic_deletion_enabled = true},
         .defaults = {.min_insync_replicas = 1, .is_flushing = true},
         .broker_env = cluster_is_broker(node) ? node->broker_env : NULL,

@@ -2,14 +2,15 @@
 #include "tests/sim/faults_internal.h"
 
 #include "common/assert.h"
+#include "common/checked.h"
 #include "controller/node/controller_node.h"
 
 #define DRIFT_MAX 100000 /* microseconds in a second: a tenth, far more than a real clock */
 
 const char *fault_name(enum fault fault)
 {
-    static const char *const names[] = {"kill", "power", "power-all", "stop",  "pause", "isolate",  "split", "cut",     "slow",  "stall",
-                                        "eio",  "full",  "clock",     "drift", "wipe",  "recreate", "vote",  "amnesia", "depose"};
+    static const char *const names[] = {"kill", "power", "power-all", "stop",  "pause", "isolate",  "split", "cut",     "slow",   "stall",
+                                        "eio",  "full",  "clock",     "drift", "wipe",  "recreate", "vote",  "amnesia", "depose", "usurp"};
     _Static_assert(sizeof names / sizeof *names == FAULT_COUNT, "a name for each");
     ASSERT((size_t)fault < FAULT_COUNT);
     return names[fault];
@@ -21,13 +22,16 @@ int64_t faults_later(struct cluster *cluster, int64_t least_ms, int64_t most_ms)
     return now_us(cluster) + prng_range(&cluster->faults, least_ms, most_ms) * SIM_MS;
 }
 
+static uint64_t count_kinds(const struct cluster *cluster) { return cluster->workload.groups ? FAULT_COUNT : FAULT_USURP; }
+
 void faults_init(struct cluster *cluster, uint64_t wanted)
 {
+    const int kinds = (int)count_kinds(cluster);
     cluster->faults = sim_prng(cluster->sim, "faults");
     unsigned enabled = 0;
     for (int fault = 0; fault < FAULT_COUNT; fault++) enabled += cluster->is_enabled[fault] = wanted >> fault & 1;
     while (enabled == 0) {
-        for (int fault = 0; fault < FAULT_COUNT; fault++) {
+        for (int fault = 0; fault < kinds; fault++) {
             cluster->is_enabled[fault] = prng_chance(&cluster->faults, 1, 2);
             enabled += cluster->is_enabled[fault];
         }
@@ -173,6 +177,7 @@ static bool inject(struct cluster *cluster, enum fault fault)
     case FAULT_VOTE: return false; /* faults_on_event() sees its moment */
     case FAULT_AMNESIA: return plot_amnesia(cluster);
     case FAULT_DEPOSE: return plot_depose(node);
+    case FAULT_USURP: return plot_usurp(node);
     case FAULT_COUNT: break;
     }
     UNREACHABLE();
@@ -227,12 +232,14 @@ void faults_tick(struct cluster *cluster)
     int64_t now = now_us(cluster);
     for (uint32_t i = 0; i < cluster->node_count; i++) supervise(&cluster->nodes[i]);
     if (cluster->undo_network_at && now >= cluster->undo_network_at) undo_network(cluster);
+    if (cluster->injects && cluster->is_enabled[FAULT_USURP]) plot_handover(cluster);
     if (!cluster->injects || now < cluster->next_fault_at) return;
-    enum fault fault = (enum fault)prng_below(&cluster->faults, FAULT_COUNT);
-    while (!cluster->is_enabled[fault]) fault = (enum fault)prng_below(&cluster->faults, FAULT_COUNT);
+    enum fault fault = (enum fault)prng_below(&cluster->faults, count_kinds(cluster));
+    while (!cluster->is_enabled[fault]) fault = (enum fault)prng_below(&cluster->faults, count_kinds(cluster));
     if (fault == FAULT_POWER_ALL && !prng_chance(&cluster->faults, 1, 4)) return;
     cluster->fault_counts[fault] += inject(cluster, fault);
-    cluster->next_fault_at = now + prng_range(&cluster->faults, 0, 2 * cluster->fault_mean_us);
+    int64_t next_us = now + prng_range(&cluster->faults, 0, 2 * cluster->fault_mean_us);
+    cluster->next_fault_at = max_i64(cluster->next_fault_at, next_us); /* a plot may want to be alone */
 }
 
 void faults_heal(struct cluster *cluster)

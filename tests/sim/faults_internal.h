@@ -18,5 +18,8 @@ bool faults_may_lose_disk(const struct cluster_node *node);
 /* faults_plots.c: several faults, one after the other, aimed at one rule. False: not possible now. */
 bool plot_amnesia(struct cluster *cluster);
 bool plot_depose(struct cluster_node *node);
+bool plot_usurp(struct cluster_node *node);
+/* Is it the moment for one of a coordinator that is about to hand over? */
+void plot_handover(struct cluster *cluster);
 
 #endif

@@ -4,7 +4,9 @@
  *   amnesia  a minority sleeps; of the majority that goes on without it one disk is lost and the others die while the sleepers wake:
  *            a lost disk that votes would make them a majority
  *   depose   a node that clients still reach is cut off from its peers, and its disk stalls: it has a tail to cut, and a flush of it
- *            on its way, when it comes back; soon after that flush has ended its power fails */
+ *            on its way, when it comes back; soon after that flush has ended its power fails
+ *   usurp    a node that clients still reach is cut off from its peers, in peace, for so long that others take its place: as the leader of
+ * the quorum it believes in itself, as a coordinator it hears of no successor. Best when it is about to hand over anyway */
 #include "tests/sim/faults_internal.h"
 
 #include "common/assert.h"
@@ -99,4 +101,66 @@ bool plot_depose(struct cluster_node *node)
     if (prng_chance(&cluster->faults, 3, 4))
         sim_at(cluster->sim, flushed_at + prng_range(&cluster->faults, 0, 200) * SIM_MS, cut_power, node);
     return true;
+}
+
+/* ---- usurp --------------------------------------------------------------------------------------------------------- */
+
+static const struct image_topic *offsets_topic(struct cluster *cluster)
+{
+    const struct image *image = cluster_newest_image(cluster);
+    return image ? image_topic_by_name(image, SLICE_LITERAL("__consumer_offsets")) : NULL;
+}
+
+/* A coordinator, when there is one. */
+static struct cluster_node *choose_victim(struct cluster_node *node)
+{
+    struct cluster *cluster = node->cluster;
+    const struct image_topic *topic = offsets_topic(cluster);
+    if (!topic || prng_chance(&cluster->faults, 1, 3)) return node;
+    int32_t leader = topic->partitions[prng_below(&cluster->faults, (uint64_t)topic->partition_count)].leader;
+    return leader == NO_LEADER ? node : &cluster->nodes[leader];
+}
+
+static void shut_out(void *context)
+{
+    const struct cluster_node *node = context;
+    if (node->cluster->injects) faults_isolate(node, true, true, false);
+}
+
+static bool usurp(struct cluster_node *node)
+{
+    struct cluster *cluster = node->cluster;
+    if (!sim_node_is_running(node->node) || cluster->undo_network_at) return false;
+    int64_t from_us = sim_now_us(cluster->sim);
+    if (prng_chance(&cluster->faults, 1, 2)) { /* connections that break make the others hurry, if they see it */
+        sim_net_cut(cluster->sim, node->node, NULL);
+        from_us += SIM_MS;
+    }
+    sim_at(cluster->sim, from_us, shut_out, node);
+    cluster->undo_network_at = faults_later(cluster, cluster->session_timeout_ms / 2, 3 * cluster->session_timeout_ms);
+    cluster->next_fault_at = cluster->undo_network_at;
+    return true;
+}
+
+bool plot_usurp(struct cluster_node *node) { return usurp(choose_victim(node)); }
+
+/* A leader that lives while the preferred one is in sync again. */
+static const struct image_partition *find_leaving(struct cluster *cluster)
+{
+    const struct image_topic *topic = offsets_topic(cluster);
+    for (int32_t i = 0; topic && i < topic->partition_count; i++) {
+        const struct image_partition *partition = &topic->partitions[i];
+        int32_t preferred = image_replicas(partition).ids[0];
+        bool is_leaving = partition->leader != NO_LEADER && partition->leader != preferred;
+        if (is_leaving && node_ids_contain(image_isr(partition), preferred)) return partition;
+    }
+    return NULL;
+}
+
+void plot_handover(struct cluster *cluster)
+{
+    const struct image_partition *leaving = find_leaving(cluster);
+    if (!leaving || leaving->leader_epoch == cluster->usurped_epoch) return;
+    cluster->usurped_epoch = leaving->leader_epoch;
+    if (prng_chance(&cluster->faults, 1, 2)) cluster->fault_counts[FAULT_USURP] += usurp(&cluster->nodes[leaving->leader]);
 }

@@ -6,9 +6,11 @@
 #define GROUP              "group"
 #define SESSION_MS         4000
 #define REBALANCE_MS       4000
-#define REQUEST_TIMEOUT_US (10 * (int64_t)SIM_SECOND)
+#define REQUEST_TIMEOUT_US (3 * (int64_t)SIM_SECOND)
+#define ROUND_TIMEOUT_US   (10 * (int64_t)SIM_SECOND) /* of what waits for others */
 #define PAUSE_US           (30 * SIM_MS)
 #define NO_COORDINATOR     (-1)
+#define ANYBODY            (-1)
 
 static void rest(struct member *member)
 {
@@ -25,11 +27,18 @@ static void set_id(struct member *member, struct slice id)
     (void)snprintf(member->id, sizeof member->id, "%.*s", (int)id.n, (const char *)id.p);
 }
 
-static void ask(struct member *member, int16_t api_key, int16_t version, const void *request)
+static void ask_node(struct member *member, int32_t node, int16_t api_key, int16_t version, const void *request)
 {
+    bool waits_for_others = api_key == API_JOIN_GROUP || api_key == API_SYNC_GROUP;
     member->asked_us = sim_now_us(member->client->workload->sim);
     member->stored_before = history_of(member)->stored_generation;
-    client_send(&member->call, member->coordinator, api_key, version, request, REQUEST_TIMEOUT_US);
+    member->is_asking_anybody = node != member->coordinator;
+    client_send(&member->call, node, api_key, version, request, waits_for_others ? ROUND_TIMEOUT_US : REQUEST_TIMEOUT_US);
+}
+
+static void ask(struct member *member, int16_t api_key, int16_t version, const void *request)
+{
+    ask_node(member, member->coordinator, api_key, version, request);
 }
 
 /* ---- questions ----------------------------------------------------------------------------------------------------- */
@@ -75,7 +84,7 @@ static void sync(struct member *member)
     ask(member, API_SYNC_GROUP, 5, &request);
 }
 
-static void read_offsets(struct member *member)
+static void read_offsets(struct member *member, int32_t node)
 {
     int32_t indexes[GROUP_PARTITIONS];
     for (int32_t p = 0; p < GROUP_PARTITIONS; p++) indexes[p] = p;
@@ -83,7 +92,7 @@ static void read_offsets(struct member *member)
                                                 .partition_indexes = indexes,
                                                 .partition_indexes_count = GROUP_PARTITIONS};
     struct offset_fetch_request request = {.group_id = SLICE_LITERAL(GROUP), .topics = &topic, .topics_count = 1};
-    ask(member, API_OFFSET_FETCH, 6, &request);
+    ask_node(member, node, API_OFFSET_FETCH, 6, &request);
 }
 
 static void heartbeat(struct member *member)
@@ -133,8 +142,10 @@ static void be_stable(struct member *member)
     uint64_t what = prng_below(&client->prng, 100);
     if (what < 2 && !client->workload->is_stopping)
         leave(member);
-    else if (what < 30)
-        read_offsets(member);
+    else if (what < 20)
+        read_offsets(member, member->coordinator);
+    else if (what < 35)
+        read_offsets(member, ANYBODY); /* who is no coordinator any more must not answer */
     else if (what < 60 || !commit(member))
         heartbeat(member);
 }
@@ -151,7 +162,7 @@ static void on_timer(struct env_timer *timer, int64_t now_us)
     switch (member->step) {
     case MEMBER_JOINING: join(member); break;
     case MEMBER_SYNCING: sync(member); break;
-    case MEMBER_READING: read_offsets(member); break;
+    case MEMBER_READING: read_offsets(member, member->coordinator); break;
     case MEMBER_STABLE: be_stable(member); break;
     }
 }
@@ -164,7 +175,9 @@ static bool is_fine(struct member *member, int16_t error)
     switch (error) {
     case KAFKA_NONE: return true;
     case KAFKA_NOT_COORDINATOR:
-    case KAFKA_COORDINATOR_NOT_AVAILABLE: member->coordinator = NO_COORDINATOR; break;
+    case KAFKA_COORDINATOR_NOT_AVAILABLE:
+        if (!member->is_asking_anybody) member->coordinator = NO_COORDINATOR;
+        break;
     case KAFKA_UNKNOWN_MEMBER_ID:
         member->id[0] = 0;
         member->step = MEMBER_JOINING;
@@ -236,7 +249,7 @@ static void on_answer(struct client_call *call, enum err err, const void *messag
     (void)now_us;
     rest(member);
     if (err) {
-        member->coordinator = NO_COORDINATOR;
+        if (!member->is_asking_anybody) member->coordinator = NO_COORDINATOR;
         return;
     }
     switch (call->call.api_key) {

@@ -10,9 +10,7 @@
  *   G-LIVE    when the faults are over, the group is stable in a bound of time (the caller waits for it)
  *
  * A commit whose answer did not come may count at any time, or never.
- *
- * Like Kafka's, a coordinator that is cut off and does not know it yet answers who reads offsets there with what it has; faults that cut
- * nodes off without killing them are therefore not for runs with groups. */
+ * Members read offsets from any node now and then: one that was coordinator, is cut off and does not know it yet must not answer. */
 #ifndef SKIFF_TESTS_SIM_MEMBER_H
 #define SKIFF_TESTS_SIM_MEMBER_H
 

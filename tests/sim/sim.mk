@@ -22,6 +22,10 @@ $(B)/tests/sim/programs/group_sim: $(B)/tests/sim/programs/group_sim.o $(B)/libs
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) $(SIM_WRAP) -o $@ $< $(call GROUP,$(ARCHIVES) $(B)/libsim.a) $(LIBS)
 CHECK_C += $(B)/tests/sim/programs/group_sim
+check-mutants-groups: ## a planted bug, a coordinator without a lease: it must be found
+	$(MAKE) MODE=mutants CFLAGS=-DSKIFF_MUTANTS build/mutants/tests/sim/programs/group_sim
+	build/mutants/tests/sim/programs/group_sim --seeds 1-100 --mutant coordinator_without_lease
+check-mutants: check-mutants-groups
 check-sim-groups: $(B)/tests/sim/programs/group_sim ## consumer groups under faults, 40 seeds
 	tests/run.sh $<
-.PHONY: check-sim-groups
+.PHONY: check-sim-groups check-mutants-groups
