@@ -36,7 +36,7 @@ func Fails(got, want error, what string) error {
 
 // Eventually gives what is true of the cluster a moment to be known to each node.
 func Eventually(ctx context.Context, check func() error) error {
-	const moment = 5 * time.Second
+	const moment = 20 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, moment)
 	defer cancel()
 	var err error

@@ -11,6 +11,14 @@ class Skip extends Error {}
 
 const LEAVE_LIMIT_MS = 5_000
 
+async function askKiller(...words) {
+  const [command, ...first] = process.env.KILL_LEADER.split(/\s+/)
+  await promisify(execFile)(command, [...first, ...words])
+}
+
+// Brings back the nodes that were killed.
+const reviveNodes = () => askKiller()
+
 class Cluster {
   #open = []
   #names = 0
@@ -66,9 +74,8 @@ class Cluster {
     while (!(await holds())) await pause(10)
   }
 
-  async killLeader(topic, partition) {
-    const [command, ...first] = process.env.KILL_LEADER.split(/\s+/)
-    await promisify(execFile)(command, [...first, topic, String(partition)])
+  killLeader(topic, partition) {
+    return askKiller(topic, String(partition))
   }
 
   async leave() {
@@ -77,4 +84,4 @@ class Cluster {
   }
 }
 
-module.exports = { Cluster, Skip }
+module.exports = { Cluster, Skip, reviveNodes }

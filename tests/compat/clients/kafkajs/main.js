@@ -1,17 +1,17 @@
 // The cases of the client matrix, run through kafkajs. The report is TAP: "ok - CASE", "ok - CASE: note", "not ok - CASE: reason", "ok - CASE # SKIP reason".
 'use strict'
 
-const { Cluster, Skip } = require('./cluster')
+const { Cluster, Skip, reviveNodes } = require('./cluster')
 
 // Shorter than what a case may take by the matrix's rules, so that one that hangs is reported and the others still run.
 const CASE_LIMIT_MS = 55_000
 
-// Those that kill nodes come last.
+const killing = require('./cases_failover')
 const cases = {
   ...require('./cases_records'),
   ...require('./cases_group').cases,
   ...require('./cases_admin'),
-  ...require('./cases_failover'),
+  ...killing,
 }
 
 const oneLine = (text) => String(text).replace(/\s+/g, ' ').trim()
@@ -33,6 +33,7 @@ async function limited(run, cluster) {
 
 async function report(name, run) {
   try {
+    if (name in killing) await reviveNodes() // the time they take is not the case's
     const note = await limited(run, new Cluster(name))
     console.log(`ok - ${name}${note ? `: ${oneLine(note)}` : ''}`)
     return true
