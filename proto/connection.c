@@ -53,6 +53,7 @@ static void end(struct connection *connection)
     connection->is_ending = true;
     connection->starting = connection->blocking = NULL;
     memory_abandon(connection);
+    env_timer_clear(connection->server->env, &connection->unmute);
     for (struct list_node *node; (node = list_pop_front(&connection->requests));) {
         struct request *request = CONTAINER_OF(node, struct request, node);
         memory_release(request->memory, request->charged);
@@ -137,7 +138,8 @@ static void flush(struct connection *connection)
 static bool may_start(const struct connection *connection)
 {
     return connection->stream && !connection->is_ending && !connection->blocking && !connection->is_output_full &&
-           connection->request_count < UNANSWERED_REQUESTS_MAX && !list_is_linked(&connection->waiting_node);
+           connection->muted_until_us == 0 && connection->request_count < UNANSWERED_REQUESTS_MAX &&
+           !list_is_linked(&connection->waiting_node);
 }
 
 static void finish(struct request *request, const struct env_piece *pieces, size_t count)
@@ -372,6 +374,14 @@ static void on_event(void *user, struct env_stream *stream, const struct env_str
     }
 }
 
+static void on_unmute(struct env_timer *timer, int64_t now_us)
+{
+    struct connection *connection = CONTAINER_OF(timer, struct connection, unmute);
+    (void)now_us;
+    connection->muted_until_us = 0;
+    after_finish(connection);
+}
+
 void connection_open(struct server *server, struct server_listener *listener, struct server_address *address, struct env_stream *stream,
                      int64_t now_us)
 {
@@ -383,6 +393,7 @@ void connection_open(struct server *server, struct server_listener *listener, st
     connection->memory = &server->memory;
     connection->last_active_us = now_us;
     list_init(&connection->requests);
+    env_timer_init(&connection->unmute, on_unmute);
     assembler_init(&connection->assembler, FRAME_BYTES_MIN, server->limits.frame_bytes_max);
     connection->assembler.may_grow = may_grow;
     list_push_back(&server->connections, &connection->node);
@@ -405,4 +416,11 @@ void connection_use_reserve(struct connection *connection)
 {
     ASSERT(!list_is_linked(&connection->waiting_node));
     if (connection->charged == 0) connection->memory = &connection->server->reserve;
+}
+
+void connection_mute(struct connection *connection, int64_t until_us)
+{
+    if (!connection->stream || until_us <= connection->muted_until_us) return;
+    connection->muted_until_us = until_us;
+    env_timer_set(connection->server->env, &connection->unmute, until_us);
 }

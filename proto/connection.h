@@ -78,6 +78,8 @@ void *connection_user(const struct connection *connection);
 void connection_set_user(struct connection *connection, void *user);
 /* Another node: its frames are charged to the reserve, so that clients cannot starve replication. */
 void connection_use_reserve(struct connection *connection);
+/* No request that comes from now on starts before that time (KIP-219); answers go on leaving. A later time that was set stays. */
+void connection_mute(struct connection *connection, int64_t until_us);
 /* At once. Its requests are abandoned; on_closed() is called. */
 void connection_close(struct connection *connection);
 

@@ -39,6 +39,8 @@ struct connection {
     size_t held_at;
     int64_t last_active_us;
     int64_t frame_started_us;
+    struct env_timer unmute;
+    int64_t muted_until_us; /* 0: not muted */
     bool is_output_full;
     bool is_ending; /* closes when the answers are out; nothing starts any more */
     bool is_pumping;

@@ -177,6 +177,36 @@ void call_send_pieces(struct call *call, const void *response, call_records_fn *
     buf_unref(text);
 }
 
+/* ---- quotas -------------------------------------------------------------------------------------------------------- */
+
+#define USER_PREFIX "User:"
+
+static struct slice user_of(const struct connection *connection)
+{
+    struct slice principal = slice_str(connection_principal(connection));
+    size_t prefix = strlen(USER_PREFIX);
+    bool is_user = principal.n >= prefix && memcmp(principal.p, USER_PREFIX, prefix) == 0;
+    return is_user ? slice_make(principal.p + prefix, principal.n - prefix) : principal;
+}
+
+int64_t call_quota(const struct call *call, enum quota_kind kind, struct slice client_id)
+{
+    const struct connection *connection = call->request->connection;
+    return connection ? quotas_rate(call_image(call), kind, user_of(connection), client_id) : INT64_MAX;
+}
+
+int32_t call_charge(struct call *call, enum quota_kind kind, struct slice client_id, int64_t bytes)
+{
+    struct dispatch *dispatch = call->dispatch;
+    struct connection *connection = call->request->connection;
+    if (!call_has_quotas(call) || !connection) return 0;
+    int64_t now_us = env_now_us(dispatch->env);
+    int64_t wait_us = quotas_charge(&dispatch->quotas, dispatch->image, kind, user_of(connection), client_id, bytes, now_us);
+    if (wait_us == 0) return 0;
+    connection_mute(connection, now_us + wait_us);
+    return (int32_t)((wait_us + 999) / 1000);
+}
+
 /* ---- dispatch ------------------------------------------------------------------------------------------------------ */
 
 static enum request_progress refuse(struct dispatch *dispatch, struct request *request, const char *what)
@@ -244,6 +274,7 @@ void dispatch_init(struct dispatch *dispatch, struct env *env, const struct conf
     dispatch->times = mem_calloc(handler_count + 1, sizeof *dispatch->times);
     list_init(&dispatch->creations);
     metadata_hold_init(&dispatch->hold, env);
+    quotas_init(&dispatch->quotas, env_random64(env));
 }
 
 /* ---- times --------------------------------------------------------------------------------------------------------- */
@@ -266,6 +297,11 @@ void dispatch_measure(const struct dispatch *dispatch, struct metrics *metrics)
         if (times->count > 0) metrics_put_histogram(metrics, METRIC_REQUEST_SECONDS, &label, times);
     }
     metrics_put(metrics, METRIC_REQUESTS_REFUSED, (double)dispatch->refused_count);
+    static const char *const throttled[QUOTA_KINDS] = {"Produce", "FetchConsumer"};
+    for (size_t i = 0; i < QUOTA_KINDS; i++) {
+        struct slice label = slice_str(throttled[i]);
+        metrics_put_labelled(metrics, METRIC_REQUESTS_THROTTLED, &label, (double)dispatch->quotas.throttled[i]);
+    }
 }
 
 /* ---- small things that several handlers need ----------------------------------------------------------------------- */

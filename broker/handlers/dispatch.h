@@ -4,6 +4,7 @@
 #define SKIFF_BROKER_HANDLERS_DISPATCH_H
 
 #include "broker/handlers/metadata_hold.h"
+#include "broker/security/quota.h"
 #include "common/config.h"
 #include "common/histogram.h"
 #include "proto/connection.h"
@@ -38,6 +39,7 @@ struct dispatch {
     uint32_t creation_count;
     struct log_limit creation_log;
     struct metadata_hold hold;
+    struct quotas quotas;
     struct histogram *times; /* of the APIs in the order of handlers[], then of the fetches of followers */
     uint64_t refused_count;  /* requests that cost their connection */
 };

@@ -17,6 +17,7 @@
 struct fetch_call {
     struct replica_fetch fetch;
     struct call *call;
+    struct slice client_id; /* null when nobody has a quota */
     struct endpoints endpoints;
     struct fetch_response_responses *unknown; /* topics that nobody knows, already answered */
     int32_t unknown_count;
@@ -113,12 +114,21 @@ static void add_endpoints(struct fetch_call *f, struct fetch_response *response)
     }
 }
 
+static int32_t charge(struct fetch_call *f)
+{
+    int64_t bytes = 0;
+    if (slice_is_null(f->client_id)) return 0;
+    for (size_t i = 0; i < f->fetch.result_count; i++) bytes += f->fetch.results[i].bytes;
+    return call_charge(f->call, QUOTA_FETCH, f->client_id, bytes);
+}
+
 static void on_fetched(struct replica_fetch *fetch, int64_t now_us)
 {
     struct fetch_call *f = CONTAINER_OF(fetch, struct fetch_call, fetch);
     struct fetch_response response = {.error_code = (int16_t)fetch->error, .session_id = fetch->answer_session_id};
     (void)now_us;
     if (!fetch->error) {
+        response.throttle_time_ms = charge(f);
         group_results(f, &response);
         add_endpoints(f, &response);
     }
@@ -195,6 +205,16 @@ static void take_forgotten(struct fetch_call *f, const struct fetch_request *req
     }
 }
 
+/* One answer takes no more than a second's worth, but for a first batch that is larger. */
+static void respect_quota(struct fetch_call *f)
+{
+    struct call *call = f->call;
+    struct slice client_id = call->request->client_id;
+    f->client_id = arena_copy(&call->arena, slice_is_null(client_id) ? SLICE_LITERAL("") : client_id);
+    int64_t most = call_quota(call, QUOTA_FETCH, client_id);
+    if (f->fetch.max_bytes > most) f->fetch.max_bytes = (int32_t)most;
+}
+
 enum request_progress handle_fetch(struct call *call, const void *message)
 {
     const struct fetch_request *request = message;
@@ -226,6 +246,7 @@ enum request_progress handle_fetch(struct call *call, const void *message)
                                       .session_epoch = request->session_epoch,
                                       .partitions = positions,
                                       .done = on_fetched};
+    if (replica_id < 0 && call_has_quotas(call)) respect_quota(f);
     take_positions(f, request, positions);
     take_forgotten(f, request);
     if (f->unknown_count > 0) f->fetch.max_wait_ms = 0; /* an error is answered at once */

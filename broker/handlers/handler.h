@@ -48,6 +48,11 @@ void call_close(struct call *call, const char *format, ...) PRINTF_LIKE(2, 3);
 void call_is_of_follower(struct call *call);
 /* May the caller do this, beyond what handlers.def asks for? */
 bool call_is_allowed(const struct call *call, enum acl_operation operation);
+/* Bytes a second that the caller may have; INT64_MAX: as many as it likes. */
+int64_t call_quota(const struct call *call, enum quota_kind kind, struct slice client_id);
+/* The caller's bytes pass (client quotas): for how many milliseconds it must be silent, as the answer says; its connection is muted for so
+ * long. */
+int32_t call_charge(struct call *call, enum quota_kind kind, struct slice client_id, int64_t bytes);
 /* The records are on their way into the log: the call keeps no slice of the frame. */
 void call_release_frame(struct call *call);
 
@@ -61,6 +66,8 @@ void endpoints_add(struct endpoints *endpoints, int32_t id);
 const struct image_listener *call_endpoint(const struct call *call, const struct image_broker *broker);
 
 static inline const struct image *call_image(const struct call *call) { return dispatch_image(call->dispatch); }
+/* Else nobody is charged. */
+static inline bool call_has_quotas(const struct call *call) { return map_count(&call_image(call)->quotas) > 0; }
 /* May be null: the text of an error code that is not NONE. */
 static inline struct slice error_text(enum kafka_error error)
 {

@@ -195,6 +195,7 @@ enum request_progress handle_produce(struct call *call, const void *message)
                                           .partitions = arena_calloc(&call->arena, partition_count, sizeof *p->produce.partitions),
                                           .arena = &call->arena,
                                           .done = on_produced};
+    p->response.throttle_time_ms = call_charge(call, QUOTA_PRODUCE, call->request->client_id, (int64_t)call->request->frame->size);
     p->response.responses_count = request->topic_data_count;
     p->response.responses = arena_calloc(&call->arena, (size_t)request->topic_data_count, sizeof *p->response.responses);
     struct produce_refusal refusal = check_request(request);

@@ -1,0 +1,140 @@
+#include "broker/security/quota.h"
+
+#include "common/mem.h"
+#include "common/writer.h"
+
+struct quota_bucket {
+    struct token_bucket bucket;
+    double rate; /* the last one */
+    size_t key_size;
+    uint8_t key[];
+};
+
+void quotas_init(struct quotas *quotas, uint64_t seed)
+{
+    *quotas = (struct quotas){0};
+    for (size_t i = 0; i < QUOTA_KINDS; i++) map_init(&quotas->buckets[i], seed);
+}
+
+void quotas_deinit(struct quotas *quotas)
+{
+    for (size_t i = 0; i < QUOTA_KINDS; i++) {
+        MAP_FOR_EACH (&quotas->buckets[i], struct quota_bucket, bucket) mem_free(bucket);
+        map_deinit(&quotas->buckets[i]);
+    }
+}
+
+/* ---- what is set ----------------------------------------------------------------------------------------------------- */
+
+static const struct image_quota_value *value_of(const struct image *image, const struct quota_entity *entity, enum quota_kind kind)
+{
+    static const char *const keys[] = {"producer_byte_rate", "consumer_byte_rate"};
+    const struct image_quota *quota = image_quota_get(image, entity);
+    for (uint32_t i = 0; quota && i < quota->count; i++)
+        if (strcmp(quota->values[i].key, keys[kind]) == 0) return &quota->values[i];
+    return NULL;
+}
+
+/* How a quota names its user or its client id. */
+enum naming { NAMING_NONE, NAMING_DEFAULT, NAMING_OWN };
+struct precedence {
+    enum naming user, client_id;
+};
+
+/* Kafka's, most special first. */
+static const struct precedence ORDER[] = {
+    {NAMING_OWN, NAMING_OWN},         {NAMING_OWN, NAMING_DEFAULT},  {NAMING_OWN, NAMING_NONE}, {NAMING_DEFAULT, NAMING_OWN},
+    {NAMING_DEFAULT, NAMING_DEFAULT}, {NAMING_DEFAULT, NAMING_NONE}, {NAMING_NONE, NAMING_OWN}, {NAMING_NONE, NAMING_DEFAULT},
+};
+
+static void name_part(struct quota_entity *entity, enum quota_entity_type type, enum naming naming, char *name)
+{
+    entity->has[type] = naming != NAMING_NONE;
+    entity->names[type] = naming == NAMING_OWN ? name : NULL;
+}
+
+/* NULL: none holds for these. */
+static const struct image_quota_value *find_quota(const struct image *image, enum quota_kind kind, struct slice user,
+                                                  struct slice client_id, struct precedence *found)
+{
+    const struct image_quota_value *value = NULL;
+    char *user_text = mem_strndup((const char *)user.p, user.n), *client_text = mem_strndup((const char *)client_id.p, client_id.n);
+    for (size_t i = 0; !value && i < sizeof ORDER / sizeof *ORDER; i++) {
+        struct quota_entity entity = {0};
+        *found = ORDER[i];
+        name_part(&entity, QUOTA_USER, found->user, user_text);
+        name_part(&entity, QUOTA_CLIENT_ID, found->client_id, client_text);
+        value = value_of(image, &entity, kind);
+    }
+    mem_free(user_text);
+    mem_free(client_text);
+    return value;
+}
+
+int64_t quotas_rate(const struct image *image, enum quota_kind kind, struct slice user, struct slice client_id)
+{
+    struct precedence found;
+    const struct image_quota_value *quota = map_count(&image->quotas) ? find_quota(image, kind, user, client_id, &found) : NULL;
+    return quota && quota->value < (double)INT64_MAX ? (int64_t)quota->value : INT64_MAX;
+}
+
+/* ---- what is used ---------------------------------------------------------------------------------------------------- */
+
+static void drop_full(struct map *buckets, int64_t now_us)
+{
+    MAP_FOR_EACH (buckets, struct quota_bucket, bucket) {
+        token_bucket_fill(&bucket->bucket, bucket->rate, now_us);
+        if (bucket->bucket.tokens < bucket->rate) continue;
+        map_remove(buckets, slice_make(bucket->key, bucket->key_size));
+        mem_free(bucket);
+    }
+}
+
+/* NULL: there are too many. */
+static struct quota_bucket *bucket_of(struct map *buckets, struct slice key, int64_t now_us)
+{
+    struct quota_bucket *bucket = map_get(buckets, key);
+    if (bucket) return bucket;
+    if (map_count(buckets) >= QUOTA_BUCKETS_MAX) drop_full(buckets, now_us);
+    if (map_count(buckets) >= QUOTA_BUCKETS_MAX) return NULL;
+    bucket = mem_alloc(sizeof *bucket + key.n);
+    bucket->key_size = key.n;
+    memcpy(bucket->key, key.p, key.n);
+    map_put(buckets, slice_make(bucket->key, key.n), bucket);
+    return bucket;
+}
+
+/* A user's quota is for all its client ids, a client id's for all its users; what follows a length is not taken for the next part. */
+static void write_key(struct writer *out, struct precedence of, struct slice user, struct slice client_id)
+{
+    writer_u32(out, of.user == NAMING_NONE ? UINT32_MAX : (uint32_t)user.n);
+    if (of.user != NAMING_NONE) writer_bytes(out, user);
+    if (of.client_id != NAMING_NONE) writer_bytes(out, client_id);
+}
+
+static int64_t take(struct quotas *quotas, enum quota_kind kind, struct slice key, double rate, int64_t bytes, int64_t now_us)
+{
+    struct quota_bucket *own = bucket_of(&quotas->buckets[kind], key, now_us);
+    struct token_bucket *bucket = own ? &own->bucket : &quotas->for_others[kind];
+    if (own) own->rate = rate;
+    token_bucket_take(bucket, rate, bytes, now_us);
+    int64_t wait_us = token_bucket_wait_us(bucket, rate, now_us);
+    quotas->throttled[kind] += wait_us > 0;
+    return wait_us;
+}
+
+int64_t quotas_charge(struct quotas *quotas, const struct image *image, enum quota_kind kind, struct slice user, struct slice client_id,
+                      int64_t bytes, int64_t now_us)
+{
+    struct precedence found;
+    struct writer key;
+    ASSERT(bytes >= 0);
+    if (map_count(&image->quotas) == 0) return 0;
+    const struct image_quota_value *quota = find_quota(image, kind, user, client_id, &found);
+    if (!quota) return 0;
+    writer_init(&key, 64);
+    write_key(&key, found, user, client_id);
+    int64_t wait_us = take(quotas, kind, writer_slice(&key), quota->value, bytes, now_us);
+    writer_deinit(&key);
+    return wait_us;
+}
