@@ -102,6 +102,8 @@ struct replica_manager_options broker_replica_options(const struct config *confi
     options.fetch_sessions_max = (uint32_t)config_number(config, CONFIG_MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS);
     const char *selector = config_text(config, CONFIG_REPLICA_SELECTOR_CLASS);
     options.is_rack_aware = selector && strcmp(selector, "org.apache.kafka.common.replica.RackAwareReplicaSelector") == 0;
+    options.throttled_rates[THROTTLE_LEADER] = config_number(config, CONFIG_LEADER_REPLICATION_THROTTLED_RATE);
+    options.throttled_rates[THROTTLE_FOLLOWER] = config_number(config, CONFIG_FOLLOWER_REPLICATION_THROTTLED_RATE);
     options.open_files_max = open_files_max;
     options.tail_bytes_max = TAIL_BYTES_MAX;
     return options;

@@ -150,8 +150,24 @@ static int64_t measure(const struct replica_fetch *request, struct replica *repl
     return err == ERR_OK ? read.bytes : position->bytes_max; /* the answer will say what is wrong, or fetch it from the disk */
 }
 
+/* KIP-73: the throttle that a follower's fetch is under; NULL: none. Who is in sync stays so. */
+static struct replica_throttle *throttle_of(const struct replica_fetch *request, const struct replica *replica)
+{
+    const struct partition *p = &replica->partition;
+    int32_t follower = is_follower(request) && replica->is_throttled[THROTTLE_LEADER] ? partition_find(p, request->replica_id) : -1;
+    if (follower < 0 || isr_has(p->isr, (size_t)follower)) return NULL;
+    return &request->manager->throttles[THROTTLE_LEADER];
+}
+
+static int64_t held_back_us(const struct replica_fetch *request, const struct replica *replica)
+{
+    struct replica_throttle *throttle = throttle_of(request, replica);
+    return throttle ? replica_throttle_wait_us(throttle, env_now_us(request->manager->env)) : 0;
+}
+
 struct prospect {
     int64_t bytes;
+    int64_t held_back_us; /* for so long at most; 0: no partition is */
     bool is_urgent, is_news;
 };
 
@@ -160,13 +176,15 @@ static void look_at_entry(struct replica_fetch *request, struct fetch_entry *ent
     struct fetch_result result;
     struct replica *replica = begin_result(request, entry, &result);
     if (replica && !list_is_linked(&entry->watch)) list_push_back(&replica->watchers, &entry->watch);
-    int64_t bytes = replica ? measure(request, replica, &entry->position) : 0;
+    int64_t held_us = replica ? held_back_us(request, replica) : 0;
+    int64_t bytes = replica && !held_us ? measure(request, replica, &entry->position) : 0;
     prospect->bytes += bytes;
+    prospect->held_back_us = max_i64(prospect->held_back_us, held_us);
     if (!replica)
         prospect->is_urgent = true;
     else if (is_news(entry, &result))
         prospect->is_news = true;
-    else if (bytes == 0)
+    else if (bytes == 0 && !held_us)
         fetch_session_clear(entry);
 }
 
@@ -284,6 +302,9 @@ static enum finding read_records(struct replica_fetch *request, struct replica *
     struct plog_read read = read_of(request, replica, &draft->entry->position);
     enum finding nothing = is_news(draft->entry, &draft->result) ? FINDING_NEWS : FINDING_NOTHING;
     if (read.limit <= read.offset) return nothing;
+    const struct replica_throttle *throttle = throttle_of(request, replica);
+    if (held_back_us(request, replica) > 0) return FINDING_LATER;
+    if (throttle) read.bytes_max = replica_throttle_cut(throttle, read.bytes_max);
     bool is_first = *left == request->max_bytes;
     if (*left <= 0 && !is_first) return FINDING_LATER;
     read.bytes_max = (int32_t)max_i64(min_i64(read.bytes_max, *left), 0);
@@ -352,12 +373,23 @@ static bool commit_draft(struct draft *draft, bool is_full)
     return is_included;
 }
 
+/* What leaves of throttled replicas counts, also for those who are in sync. */
+static void count_throttled(const struct replica_fetch *request, const struct fetch_result *result)
+{
+    struct replica_manager *m = request->manager;
+    struct replica_throttle *throttle = &m->throttles[THROTTLE_LEADER];
+    if (throttle->rate <= 0 || result->bytes == 0 || !is_follower(request)) return;
+    const struct replica *replica = replica_find(m, result->topic_id, result->partition);
+    if (replica && replica->is_throttled[THROTTLE_LEADER]) replica_throttle_passed(throttle, result->bytes, env_now_us(m->env));
+}
+
 static void answer(struct replica_fetch *request, struct draft *drafts, size_t count)
 {
     bool is_full = request->session->cache == NULL;
     request->results = mem_calloc(count + 1, sizeof *request->results);
     for (size_t i = 0; i < count; i++)
         if (commit_draft(&drafts[i], is_full)) request->results[request->result_count++] = drafts[i].result;
+    for (size_t i = 0; i < request->result_count; i++) count_throttled(request, &request->results[i]);
     replica_count_fetched(request);
     finish(request);
 }
@@ -430,7 +462,7 @@ static void run_request(struct replica_fetch *request, int64_t now_us)
     if (prospect.is_news && is_follower(request)) request->deadline_us = min_i64(request->deadline_us, now_us + NEWS_DELAY_US);
     bool is_due = prospect.is_urgent || prospect.bytes >= max_i64(request->min_bytes, 1) || now_us >= request->deadline_us;
     if (!is_due)
-        park(request, request->deadline_us);
+        park(request, prospect.held_back_us ? min_i64(request->deadline_us, now_us + prospect.held_back_us) : request->deadline_us);
     else if (!try_answer(request, now_us))
         park(request, request->disk_deadline_us);
 }

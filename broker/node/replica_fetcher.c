@@ -81,9 +81,26 @@ static void delay(struct replica *replica)
     set_state(replica, REPLICA_FETCH_DELAYED);
 }
 
+/* KIP-73: the throttle that it is under; NULL: none. Who is in sync stays so. */
+static struct replica_throttle *throttle_of(const struct replica *replica)
+{
+    const struct partition *p = &replica->partition;
+    bool is_under = replica->is_throttled[THROTTLE_FOLLOWER] && !isr_has(p->isr, p->local);
+    return is_under ? &replica->manager->throttles[THROTTLE_FOLLOWER] : NULL;
+}
+
 static void make_ready_or_busy(struct replica *replica)
 {
-    set_state(replica, partition_can_fetch(&replica->partition) ? REPLICA_FETCH_READY : REPLICA_FETCH_BUSY);
+    struct replica_throttle *throttle = throttle_of(replica);
+    int64_t held_us = throttle ? replica_throttle_wait_us(throttle, env_now_us(replica->manager->env)) : 0;
+    if (!partition_can_fetch(&replica->partition)) {
+        set_state(replica, REPLICA_FETCH_BUSY);
+    } else if (held_us > 0) {
+        replica->fetch.delayed_until_us = env_now_us(replica->manager->env) + held_us;
+        set_state(replica, REPLICA_FETCH_DELAYED);
+    } else {
+        set_state(replica, REPLICA_FETCH_READY);
+    }
 }
 
 static struct replica *replica_in_state(struct list_node *node) { return CONTAINER_OF(node, struct replica, fetch.in_state); }
@@ -159,6 +176,8 @@ static struct fetch_call *free_call(struct replica_fetcher *f)
 static void name_replica(struct replica *replica, uint64_t serial, struct fetch_request_partitions *out)
 {
     struct partition *p = &replica->partition;
+    const struct replica_throttle *throttle = throttle_of(replica);
+    int32_t bytes_max = replica->manager->options.fetch_partition_bytes;
     ASSERT(partition_can_fetch(p));
     *out = (struct fetch_request_partitions){
         .partition = replica->target.partition,
@@ -166,7 +185,7 @@ static void name_replica(struct replica *replica, uint64_t serial, struct fetch_
         .fetch_offset = p->log_end,
         .last_fetched_epoch = plog_last_epoch(replica->log),
         .log_start_offset = replica->durable_start,
-        .partition_max_bytes = replica->manager->options.fetch_partition_bytes,
+        .partition_max_bytes = throttle ? replica_throttle_cut(throttle, bytes_max) : bytes_max,
         .high_watermark = INT64_MAX,
     };
     replica->fetch.asked_leader_epoch = p->leader_epoch;
@@ -316,6 +335,8 @@ static void on_records(struct replica *replica, struct buf *frame, const struct 
     if (err == ERR_OK && appended.bytes > 0) {
         replica->fetch.failures = 0;
         replica->manager->counters.replication_bytes_in += (uint64_t)appended.bytes;
+        if (replica->is_throttled[THROTTLE_FOLLOWER])
+            replica_throttle_passed(&replica->manager->throttles[THROTTLE_FOLLOWER], appended.bytes, now_us);
         learn_offsets(replica, part, now_us);
         make_ready_or_busy(replica);
         return;
@@ -549,6 +570,11 @@ void replica_fetcher_on_durable(struct replica *replica)
 void replica_fetcher_on_start_durable(struct replica *replica)
 {
     if (replica->fetch.fetcher && replica->fetch.state == REPLICA_FETCH_ASKED) make_ready_or_busy(replica);
+}
+
+void replica_fetcher_on_throttle(struct replica *replica)
+{
+    if (replica->fetch.fetcher && replica->fetch.state == REPLICA_FETCH_DELAYED) make_ready_or_busy(replica);
 }
 
 void replica_fetchers_on_broker(struct replica_manager *m, int32_t broker_id)

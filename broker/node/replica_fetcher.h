@@ -7,7 +7,7 @@
  *
  *   READY --named in a request--> ASKED --records--> BUSY (append, flush) --durable--> READY
  *                                   |----divergence--> BUSY (truncate)    --durable--> READY
- *                                   |----error-------> DELAYED            --backoff--> READY
+ *                                   |----error-------> DELAYED            --backoff--> READY   (also before READY, under a throttle)
  *                                   |----nothing new-> ASKED
  *
  * An answer is obeyed only where the replica still follows in the leader epoch, and stands at the offset, that were asked (Z-01).
@@ -24,6 +24,8 @@ void replica_fetcher_on_durable(struct replica *replica);
 /* Where its log starts is durable now: the leader is told. */
 void replica_fetcher_on_start_durable(struct replica *replica);
 void replica_fetcher_forget(struct replica *replica);
+/* What its throttle allows has changed. */
+void replica_fetcher_on_throttle(struct replica *replica);
 /* A broker registered anew, moved or went. */
 void replica_fetchers_on_broker(struct replica_manager *manager, int32_t broker_id);
 void replica_fetchers_destroy(struct replica_manager *manager);

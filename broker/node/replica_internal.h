@@ -18,7 +18,7 @@ enum replica_fetch_state {
     REPLICA_FETCH_READY,   /* the next request names it */
     REPLICA_FETCH_ASKED,   /* the leader knows what we want */
     REPLICA_FETCH_BUSY,    /* flushing or truncating */
-    REPLICA_FETCH_DELAYED, /* after an error */
+    REPLICA_FETCH_DELAYED, /* after an error, or held back by a throttle */
 };
 struct replica_fetch_view {
     struct replica_fetcher *fetcher;
@@ -66,7 +66,8 @@ struct replica {
     struct replica_manager *manager;
     struct fetch_target target; /* key in the map */
     struct topic_settings settings;
-    struct topic_traffic *traffic; /* of its topic; one reference */
+    bool is_throttled[THROTTLE_SIDES]; /* as the leader, as a follower */
+    struct topic_traffic *traffic;     /* of its topic; one reference */
     struct list_node in_manager;
 
     struct list produced; /* produce_partition: to be appended at the end of this turn */
@@ -129,6 +130,7 @@ struct replica_manager {
     struct env_timer tick, checkpoint, retention;
     struct fetch_session_cache sessions;
     struct map fetchers; /* by leader id */
+    struct replica_throttle throttles[THROTTLE_SIDES];
     struct replica_counters counters;
 
     struct {

@@ -27,6 +27,7 @@ const struct replica_manager_options replica_manager_options_default = {
     .fetch_sessions_max = FETCH_SESSIONS_MAX,
     .open_files_max = 512,
     .tail_bytes_max = 16 << 20,
+    .throttled_rates = {INT64_MAX, INT64_MAX},
 };
 
 /* ---- finding ---- */
@@ -205,6 +206,13 @@ static bool may_attach(struct replica_manager *m, const struct image_topic *topi
     return false;
 }
 
+static void take_throttles(struct replica *replica, const struct image_topic *topic)
+{
+    for (int side = 0; side < THROTTLE_SIDES; side++)
+        replica->is_throttled[side] =
+            replica_throttle_names(topic, replica->target.partition, replica->manager->options.node_id, (enum throttle_side)side);
+}
+
 static struct replica *create_replica(struct replica_manager *m, const struct image_topic *topic, int32_t partition)
 {
     if (!emptiest_dir(m) || !may_attach(m, topic, partition)) return NULL;
@@ -216,6 +224,7 @@ static struct replica *create_replica(struct replica_manager *m, const struct im
     list_init(&replica->deletions);
     producer_gaps_init(&replica->gaps, env_random64(m->env));
     topic_settings_resolve(&m->options.topic_defaults, m->image, m->options.node_id, topic, &replica->settings);
+    take_throttles(replica, topic);
     int64_t high_watermark = attach_log(replica, topic);
     struct plog *log = replica->log;
     replica->durable_start = replica->writing_start = plog_start(log);
@@ -313,6 +322,8 @@ static void reconfigure(struct replica *replica, const struct image_topic *topic
     struct replica_manager *m = replica->manager;
     topic_settings_resolve(&m->options.topic_defaults, m->image, m->options.node_id, topic, &replica->settings);
     plog_configure(replica->log, &replica->settings.log);
+    take_throttles(replica, topic);
+    replica_fetcher_on_throttle(replica);
     configure(replica);
 }
 
@@ -324,9 +335,17 @@ static void apply_topic_config(struct replica_manager *m, const struct image_top
     }
 }
 
+static void take_rates(struct replica_manager *m)
+{
+    for (int side = 0; side < THROTTLE_SIDES; side++)
+        m->throttles[side].rate =
+            replica_throttle_rate(m->image, m->options.node_id, (enum throttle_side)side, m->options.throttled_rates[side]);
+}
+
 /* Cluster-wide or node-wide defaults changed. */
 static void apply_broker_configs(struct replica_manager *m)
 {
+    take_rates(m);
     LIST_FOR_EACH (&m->all, node) {
         struct replica *replica = CONTAINER_OF(node, struct replica, in_manager);
         const struct image_topic *topic = image_topic_by_id(m->image, replica->target.topic_id);
@@ -386,6 +405,7 @@ void replica_manager_start(struct replica_manager *m, int64_t broker_epoch)
     bool is_first = !m->is_started;
     m->broker_epoch = broker_epoch;
     m->is_started = true;
+    take_rates(m);
     replica_manager_apply_all(m);
     if (is_first) replica_set_aside_orphans(m);
 }

@@ -14,6 +14,7 @@
 
 #include "broker/log/log.h"
 #include "broker/log/producer_state.h"
+#include "broker/node/replica_throttle.h"
 #include "broker/node/topic_settings.h"
 #include "broker/replica/fetch_session.h"
 #include "broker/replica/partition.h"
@@ -30,18 +31,19 @@ struct replica_manager_options {
     size_t log_dir_count;
     const char *listener_name; /* inter.broker.listener.name: where leaders are reached; NULL: their first */
     struct topic_settings topic_defaults;
-    bool counts_unflushed;          /* log.flush.policy=os */
-    int64_t flush_stall_ms;         /* log.flush.stall.ms */
-    int64_t replica_lag_max_ms;     /* replica.lag.time.max.ms */
-    int64_t fetch_wait_max_ms;      /* replica.fetch.wait.max.ms */
-    int32_t fetch_partition_bytes;  /* replica.fetch.max.bytes */
-    int32_t fetch_response_bytes;   /* replica.fetch.response.max.bytes */
-    int64_t fetch_backoff_ms;       /* replica.fetch.backoff.ms */
-    int64_t socket_timeout_ms;      /* replica.socket.timeout.ms */
-    int64_t checkpoint_interval_ms; /* replica.high.watermark.checkpoint.interval.ms */
-    int64_t retention_check_ms;     /* log.retention.check.interval.ms */
-    bool is_rack_aware;             /* replica.selector.class=RackAwareReplicaSelector */
-    uint32_t fetch_sessions_max;    /* max.incremental.fetch.session.cache.slots */
+    bool counts_unflushed;                   /* log.flush.policy=os */
+    int64_t flush_stall_ms;                  /* log.flush.stall.ms */
+    int64_t replica_lag_max_ms;              /* replica.lag.time.max.ms */
+    int64_t fetch_wait_max_ms;               /* replica.fetch.wait.max.ms */
+    int32_t fetch_partition_bytes;           /* replica.fetch.max.bytes */
+    int32_t fetch_response_bytes;            /* replica.fetch.response.max.bytes */
+    int64_t fetch_backoff_ms;                /* replica.fetch.backoff.ms */
+    int64_t socket_timeout_ms;               /* replica.socket.timeout.ms */
+    int64_t checkpoint_interval_ms;          /* replica.high.watermark.checkpoint.interval.ms */
+    int64_t retention_check_ms;              /* log.retention.check.interval.ms */
+    int64_t throttled_rates[THROTTLE_SIDES]; /* leader., follower.replication.throttled.rate */
+    bool is_rack_aware;                      /* replica.selector.class=RackAwareReplicaSelector */
+    uint32_t fetch_sessions_max;             /* max.incremental.fetch.session.cache.slots */
     uint32_t open_files_max;
     size_t tail_bytes_max;
     /* The last log directory went offline: nothing can be served any more. `reason` names it. */
