@@ -74,6 +74,7 @@ settings_tools() {
   matches "is shown too" "Quota configs for the default user-principal are consumer_byte_rate=2048.0" \
     "$(on_cluster kafka-configs --describe --entity-type users)"
   on_cluster kafka-configs --alter --entity-type clients --entity-name clerk --delete-config producer_byte_rate,request_percentage >/dev/null
+  on_cluster kafka-configs --alter --entity-type users --entity-default --delete-config consumer_byte_rate >/dev/null
   same "and goes" "" "$(on_cluster kafka-configs --describe --entity-type clients --entity-name clerk)"
   matches "a wrong quota" 'InvalidRequestException|Invalid config|Unknown' \
     "$(on_cluster kafka-configs --alter --entity-type clients --entity-name clerk --add-config producer_byte_rate=-1)"
