@@ -246,6 +246,74 @@ START_TEST(placement_spreads_leaders_and_followers)
 }
 END_TEST
 
+/* What Kafka 4.3.1's StripedReplicaPlacer made of the same clusters, the worst of 20 random starts: how far apart the brokers are that have
+ * the most and the least leaders, and replicas. Every partition had a replica in as many racks as can be. */
+static const struct racks {
+    int32_t brokers[3]; /* in each rack */
+    uint32_t replica_count, partition_count, leader_spread, replica_spread;
+} kafkas_racks[] = {
+    {{1, 1, 1}, 3, 30, 0, 0},   {{2, 2, 2}, 3, 60, 0, 0},   {{3, 3, 3}, 3, 90, 18, 0},  {{3, 3, 3}, 2, 90, 0, 0},
+    {{2, 2, 0}, 3, 40, 16, 16}, {{2, 1, 0}, 2, 30, 14, 17}, {{4, 4, 1}, 3, 90, 27, 70}, {{5, 0, 0}, 3, 100, 0, 0},
+};
+
+static void take_racks(const struct racks *racks)
+{
+    static const char *const names[] = {"a", "b", "c"};
+    int32_t id = 0;
+    meta_init(&meta, 9);
+    meta_start_brokers(&meta, racks->brokers[0] + racks->brokers[1] + racks->brokers[2]);
+    for (int rack = 0; rack < 3; rack++) {
+        for (int32_t i = 0; i < racks->brokers[rack]; i++, id++) {
+            struct image_broker *broker = image_broker_get(&meta.image, id);
+            mem_free(broker->rack);
+            broker->rack = mem_strdup(names[rack]);
+        }
+    }
+}
+
+static uint32_t spread_of(const uint32_t *counts, uint32_t n)
+{
+    uint32_t least = counts[0], most = counts[0];
+    for (uint32_t i = 1; i < n; i++) {
+        if (counts[i] < least) least = counts[i];
+        if (counts[i] > most) most = counts[i];
+    }
+    return most - least;
+}
+
+static uint32_t count_racks(const int32_t *replicas, uint32_t count)
+{
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < count; i++) seen |= 1u << (image_broker_get(&meta.image, replicas[i])->rack[0] - 'a');
+    return (uint32_t)__builtin_popcount(seen);
+}
+
+START_TEST(placement_is_no_worse_than_kafkas_in_racks)
+{
+    const struct racks *racks = &kafkas_racks[_i];
+    struct placement placement;
+    struct prng prng;
+    teardown();
+    take_racks(racks);
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        uint32_t leads[9] = {0}, holds[9] = {0};
+        int32_t replicas[3];
+        prng_init(&prng, seed);
+        placement_init(&placement, &meta.image, &prng);
+        uint32_t racks_wanted = racks->replica_count < placement.rack_count ? racks->replica_count : placement.rack_count;
+        for (uint32_t n = 0; n < racks->partition_count; n++) {
+            placement_next(&placement, n, racks->replica_count, replicas);
+            leads[replicas[0]]++;
+            for (uint32_t r = 0; r < racks->replica_count; r++) holds[replicas[r]]++;
+            ck_assert_uint_eq(count_racks(replicas, racks->replica_count), racks_wanted);
+        }
+        ck_assert_uint_le(spread_of(leads, placement.count), racks->leader_spread);
+        ck_assert_uint_le(spread_of(holds, placement.count), racks->replica_spread);
+        placement_deinit(&placement);
+    }
+}
+END_TEST
+
 START_TEST(placement_uses_every_rack_and_fenced_brokers_last)
 {
     struct prng prng;
@@ -290,6 +358,7 @@ int main(void)
     tcase_add_test(tests, topics_grow);
     tcase_add_test(tests, placement_spreads_leaders_and_followers);
     tcase_add_test(tests, placement_uses_every_rack_and_fenced_brokers_last);
+    tcase_add_loop_test(tests, placement_is_no_worse_than_kafkas_in_racks, 0, sizeof kafkas_racks / sizeof *kafkas_racks);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
