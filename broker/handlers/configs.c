@@ -6,6 +6,7 @@
 #include "common/assert.h"
 #include "common/str.h"
 #include "common/topic_config.h"
+#include "proto/api.h"
 
 #include <stdio.h>
 
@@ -15,6 +16,7 @@ enum { SOURCE_TOPIC = 1, SOURCE_BROKER = 2, SOURCE_BROKER_DEFAULT = 3, SOURCE_ST
 
 #define SYNONYMS_MAX     5
 #define OPERATION_DELETE 1
+#define ALTERED_MAX      100000 /* resources in one request: each may need a text of its own */
 
 /* One setting: its possible values, the one that holds first. */
 struct chain {
@@ -198,37 +200,157 @@ static struct slice check_broker_setting(struct call *call, struct slice resourc
     return arena_printf(&call->arena, "%s=%.*s: it %s.", setting->name, SLICE_ARG(value), reason);
 }
 
+/* Each resource is decided by itself, as in Kafka: the controller gets those that are not refused here, and the answers are put
+ * together in the order of the request. */
+struct alteration {
+    const void *message;
+    struct slice *refusals; /* of each resource; null: the controller decides */
+    int32_t passed_count;
+};
+
+/* NULL: there are too many resources, and that was the answer. */
+static struct alteration *alteration_create(struct call *call, const void *message, int32_t count)
+{
+    if (count > ALTERED_MAX) {
+        respond_error(call, message, KAFKA_INVALID_REQUEST, SLICE_LITERAL("More than 100000 resources in one request."));
+        return NULL;
+    }
+    struct alteration *a = arena_alloc(&call->arena, sizeof *a);
+    a->message = message;
+    a->refusals = arena_calloc(&call->arena, (size_t)count, sizeof *a->refusals);
+    return a;
+}
+
+static int64_t alter_timeout_ms(const struct call *call)
+{
+    return config_number(call->dispatch->config, CONFIG_CONTROLLER_SOCKET_TIMEOUT_MS);
+}
+
+/* `passed` is the request without what is refused. */
+static enum request_progress forward_passed(struct call *call, struct alteration *a, const void *passed, forward_answer_fn *answer)
+{
+    struct writer w;
+    writer_init(&w, call->body.n);
+    enum err err = codec_encode(api_request(call->api_key), call->api_version, passed, &w);
+    ASSERT(err == ERR_OK); /* it came at this version */
+    enum request_progress progress = forward_part(call, a->message, alter_timeout_ms(call), writer_slice(&w), answer, a);
+    writer_deinit(&w);
+    return progress;
+}
+
+static bool decode_told(struct call *call, struct slice told, void *response)
+{
+    return codec_decode_exact(api_response(call->api_key), call->api_version, told, &call->arena, response) == ERR_OK;
+}
+
+/* What the controller said cannot be read, or is not about what it was asked. */
+static void answer_nonsense(struct call *call, const struct alteration *a)
+{
+    respond_error(call, a->message, KAFKA_UNKNOWN_SERVER_ERROR, SLICE_LITERAL("The controller's answer cannot be read."));
+}
+
+/* ---- AlterConfigs ---- */
+
+static void answer_altered(struct call *call, void *state, struct slice told)
+{
+    const struct alteration *a = state;
+    const struct alter_configs_request *request = a->message;
+    struct alter_configs_response passed = {0}, response = {.responses_count = request->resources_count};
+    if (a->passed_count > 0 && (!decode_told(call, told, &passed) || passed.responses_count != a->passed_count)) {
+        answer_nonsense(call, a);
+        return;
+    }
+    response.responses = arena_calloc(&call->arena, (size_t)request->resources_count, sizeof *response.responses);
+    for (int32_t i = 0, at = 0; i < request->resources_count; i++) {
+        const struct alter_configs_request_resources *resource = &request->resources[i];
+        if (slice_is_null(a->refusals[i])) {
+            ASSERT(passed.responses && at < passed.responses_count);
+            response.responses[i] = passed.responses[at++];
+            continue;
+        }
+        response.responses[i] = (struct alter_configs_response_responses){.error_code = KAFKA_INVALID_REQUEST, /* KAFKA-13609 */
+                                                                          .error_message = a->refusals[i],
+                                                                          .resource_type = resource->resource_type,
+                                                                          .resource_name = resource->resource_name};
+    }
+    call_respond(call, &response);
+}
+
 enum request_progress handle_alter_configs(struct call *call, const void *message)
 {
     const struct alter_configs_request *request = message;
+    struct alter_configs_request passed = *request;
+    struct alteration *a = alteration_create(call, message, request->resources_count);
+    if (!a) return REQUEST_DONE;
+    passed.resources = arena_calloc(&call->arena, (size_t)request->resources_count, sizeof *passed.resources);
     for (int32_t i = 0; i < request->resources_count; i++) {
         const struct alter_configs_request_resources *resource = &request->resources[i];
-        for (int32_t k = 0; resource->resource_type == RESOURCE_BROKER && k < resource->configs_count; k++) {
-            struct slice refusal =
-                check_broker_setting(call, resource->resource_name, resource->configs[k].name, resource->configs[k].value);
-            if (slice_is_null(refusal)) continue;
-            /* Kafka's error here (KAFKA-13609). The request is one change: none of it is made. */
-            respond_error(call, message, KAFKA_INVALID_REQUEST, refusal);
-            return REQUEST_DONE;
-        }
+        bool is_broker = resource->resource_type == RESOURCE_BROKER;
+        for (int32_t k = 0; is_broker && slice_is_null(a->refusals[i]) && k < resource->configs_count; k++)
+            a->refusals[i] = check_broker_setting(call, resource->resource_name, resource->configs[k].name, resource->configs[k].value);
+        if (slice_is_null(a->refusals[i])) passed.resources[a->passed_count++] = *resource;
     }
-    return forward_call(call, message, config_number(call->dispatch->config, CONFIG_CONTROLLER_SOCKET_TIMEOUT_MS));
+    if (a->passed_count == request->resources_count) return forward_call(call, message, alter_timeout_ms(call));
+    passed.resources_count = a->passed_count;
+    if (a->passed_count > 0) return forward_passed(call, a, &passed, answer_altered);
+    answer_altered(call, a, SLICE_NULL);
+    return REQUEST_DONE;
+}
+
+/* ---- IncrementalAlterConfigs ---- */
+
+static void answer_incrementally_altered(struct call *call, void *state, struct slice told)
+{
+    const struct alteration *a = state;
+    const struct incremental_alter_configs_request *request = a->message;
+    struct incremental_alter_configs_response passed = {0}, response = {.responses_count = request->resources_count};
+    if (a->passed_count > 0 && (!decode_told(call, told, &passed) || passed.responses_count != a->passed_count)) {
+        answer_nonsense(call, a);
+        return;
+    }
+    response.responses = arena_calloc(&call->arena, (size_t)request->resources_count, sizeof *response.responses);
+    for (int32_t i = 0, at = 0; i < request->resources_count; i++) {
+        const struct incremental_alter_configs_request_resources *resource = &request->resources[i];
+        if (slice_is_null(a->refusals[i])) {
+            ASSERT(passed.responses && at < passed.responses_count);
+            response.responses[i] = passed.responses[at++];
+            continue;
+        }
+        response.responses[i] = (struct incremental_alter_configs_response_responses){.error_code = KAFKA_INVALID_REQUEST,
+                                                                                      .error_message = a->refusals[i],
+                                                                                      .resource_type = resource->resource_type,
+                                                                                      .resource_name = resource->resource_name};
+    }
+    call_respond(call, &response);
+}
+
+static struct slice check_incremental(struct call *call, const struct incremental_alter_configs_request_resources *resource)
+{
+    struct slice refusal = SLICE_NULL;
+    if (resource->resource_type != RESOURCE_BROKER) return refusal;
+    for (int32_t k = 0; slice_is_null(refusal) && k < resource->configs_count; k++) {
+        /* kafka-configs deletes with an empty value. */
+        bool is_deleted = resource->configs[k].config_operation == OPERATION_DELETE;
+        refusal = check_broker_setting(call, resource->resource_name, resource->configs[k].name,
+                                       is_deleted ? SLICE_NULL : resource->configs[k].value);
+    }
+    return refusal;
 }
 
 enum request_progress handle_incremental_alter_configs(struct call *call, const void *message)
 {
     const struct incremental_alter_configs_request *request = message;
+    struct incremental_alter_configs_request passed = *request;
+    struct alteration *a = alteration_create(call, message, request->resources_count);
+    if (!a) return REQUEST_DONE;
+    passed.resources = arena_calloc(&call->arena, (size_t)request->resources_count, sizeof *passed.resources);
     for (int32_t i = 0; i < request->resources_count; i++) {
-        const struct incremental_alter_configs_request_resources *resource = &request->resources[i];
-        for (int32_t k = 0; resource->resource_type == RESOURCE_BROKER && k < resource->configs_count; k++) {
-            /* kafka-configs deletes with an empty value. */
-            bool is_deleted = resource->configs[k].config_operation == OPERATION_DELETE;
-            struct slice refusal = check_broker_setting(call, resource->resource_name, resource->configs[k].name,
-                                                        is_deleted ? SLICE_NULL : resource->configs[k].value);
-            if (slice_is_null(refusal)) continue;
-            respond_error(call, message, KAFKA_INVALID_REQUEST, refusal);
-            return REQUEST_DONE;
-        }
+        a->refusals[i] = check_incremental(call, &request->resources[i]);
+        if (slice_is_null(a->refusals[i])) passed.resources[a->passed_count++] = request->resources[i];
     }
-    return forward_call(call, message, config_number(call->dispatch->config, CONFIG_CONTROLLER_SOCKET_TIMEOUT_MS));
+    if (a->passed_count == request->resources_count) return forward_call(call, message, alter_timeout_ms(call));
+    passed.resources_count = a->passed_count;
+    if (a->passed_count > 0) return forward_passed(call, a, &passed, answer_incrementally_altered);
+    answer_incrementally_altered(call, a, SLICE_NULL);
+    return REQUEST_DONE;
 }

@@ -9,6 +9,8 @@ struct forward_call {
     struct forward forward;
     struct call *call;
     const void *message;
+    forward_answer_fn *answer; /* NULL: the controller's answer is the answer */
+    void *state;
 };
 
 /* ---- answers when there is no controller --------------------------------------------------------------------------- */
@@ -126,6 +128,8 @@ static void on_forwarded(struct forward *forward, enum kafka_error error, struct
     (void)now_us;
     if (error)
         respond_error(f->call, f->message, error, error_text(error));
+    else if (f->answer)
+        f->answer(f->call, f->state, body);
     else
         call_respond_encoded(f->call, frame, body);
 }
@@ -138,17 +142,20 @@ static void on_abandoned(struct request *request)
     call_finish(call);
 }
 
-enum request_progress forward_call(struct call *call, const void *message, int64_t timeout_ms)
+enum request_progress forward_part(struct call *call, const void *message, int64_t timeout_ms, struct slice body, forward_answer_fn *answer,
+                                   void *state)
 {
     struct forward_call *f = arena_alloc(&call->arena, sizeof *f);
     const struct connection *connection = call->request->connection;
     f->call = call;
     f->message = message;
+    f->answer = answer;
+    f->state = state;
     f->forward = (struct forward){.principal = connection_principal(connection),
                                   .client_address = connection_peer(connection),
                                   .api_key = call->api_key,
                                   .api_version = call->api_version,
-                                  .body = call->body,
+                                  .body = body,
                                   .timeout_ms = timeout_ms,
                                   .done = on_forwarded};
     call->state = f;
@@ -156,6 +163,11 @@ enum request_progress forward_call(struct call *call, const void *message, int64
     call->request->on_abandoned = on_abandoned;
     controller_channel_forward(call->dispatch->controller, &f->forward);
     return REQUEST_BLOCKED;
+}
+
+enum request_progress forward_call(struct call *call, const void *message, int64_t timeout_ms)
+{
+    return forward_part(call, message, timeout_ms, call->body, NULL, NULL);
 }
 
 enum request_progress handle_forwarded(struct call *call, const void *message)

@@ -668,6 +668,45 @@ START_TEST(settings_are_changed_and_wrong_ones_refused)
 }
 END_TEST
 
+/* Of three resources the second is refused by the broker, the third by the controller: the first is changed. */
+START_TEST(each_resource_is_altered_by_itself)
+{
+    struct fixture *f = fixture_create("");
+    ck_assert_int_eq(fixture_create_topic(f, "events", 1), 0);
+    static const int16_t errors[] = {KAFKA_NONE, KAFKA_INVALID_REQUEST, KAFKA_UNKNOWN_TOPIC_OR_PARTITION};
+    static const char *const names[] = {"events", "0", "absent"};
+    for (int16_t version = 0; version <= 1; version++) {
+        struct alter_configs_request_configs change = {.name = SLICE_LITERAL("retention.ms"), .value = SLICE_LITERAL("99")};
+        struct incremental_alter_configs_request_configs step = {.name = SLICE_LITERAL("segment.ms"), .value = SLICE_LITERAL("98")};
+        struct alter_configs_request_resources whole[3];
+        struct incremental_alter_configs_request_resources steps[3];
+        for (int i = 0; i < 3; i++) {
+            int8_t type = i == 1 ? 4 : 2;
+            whole[i] = (struct alter_configs_request_resources){type, slice_str(names[i]), &change, 1};
+            steps[i] = (struct incremental_alter_configs_request_resources){type, slice_str(names[i]), &step, 1};
+        }
+        const struct alter_configs_response *altered =
+            fixture_ask(f, API_ALTER_CONFIGS, version, &(struct alter_configs_request){.resources = whole, .resources_count = 3});
+        ck_assert_int_eq(altered->responses_count, 3);
+        for (int i = 0; i < 3; i++) {
+            ck_assert_int_eq(altered->responses[i].error_code, errors[i]);
+            ck_assert(slice_equal_str(altered->responses[i].resource_name, names[i]));
+        }
+        ck_assert(slice_equal_str(find_config(describe(f, 4, 2, "events"), "retention.ms")->value, "99"));
+        const struct incremental_alter_configs_response *stepped =
+            fixture_ask(f, API_INCREMENTAL_ALTER_CONFIGS, version,
+                        &(struct incremental_alter_configs_request){.resources = steps, .resources_count = 3});
+        ck_assert_int_eq(stepped->responses_count, 3);
+        for (int i = 0; i < 3; i++) {
+            ck_assert_int_eq(stepped->responses[i].error_code, errors[i]);
+            ck_assert(slice_equal_str(stepped->responses[i].resource_name, names[i]));
+        }
+        ck_assert(slice_equal_str(find_config(describe(f, 4, 2, "events"), "segment.ms")->value, "98"));
+    }
+    fixture_end(f);
+}
+END_TEST
+
 static int16_t alter_broker(struct fixture *f, const char *broker, const char *name, const char *value)
 {
     return alter(f, 1, 4, broker, name, value ? 0 : 1, value);
@@ -867,6 +906,7 @@ int main(void)
     tcase_add_test(tcase, topics_are_created_grown_and_deleted_at_every_version);
     tcase_add_test(tcase, trap_40_every_setting_is_described_with_its_origin);
     tcase_add_test(tcase, settings_are_changed_and_wrong_ones_refused);
+    tcase_add_test(tcase, each_resource_is_altered_by_itself);
     tcase_add_test(tcase, settings_of_one_broker_go_before_those_of_all);
     tcase_add_test(tcase, settings_of_brokers_change_what_runs_or_are_refused);
     tcase_add_test(tcase, the_cluster_and_its_quorum_are_described_at_every_version);
