@@ -42,4 +42,4 @@ kafka_resolve
 class=$(class_of "$1")
 shift
 kafka_prefix=exec
-kafka_java -Xmx256M -XX:TieredStopAtLevel=1 "$class" "$@"
+kafka_java -Xmx256M -XX:TieredStopAtLevel=1 -XX:+UseSerialGC "$class" "$@"

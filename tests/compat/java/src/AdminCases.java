@@ -1,5 +1,6 @@
 import java.util.Collection;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -113,7 +114,7 @@ final class AdminCases {
         String group = lab.name("admin");
         Collection<String> named = Collections.singleton(group);
         GroupCases.produce(lab, topic, 0, 100);
-        Map<Integer, Integer> read = new java.util.HashMap<>();
+        Map<Integer, Integer> read = new HashMap<>();
         try (Member member = new Member(lab, group, topic, read, "client.id", "clerk")) {
             Member.awaitReadOnce(read, 100, member);
             ConsumerGroupDescription described = admin.describeConsumerGroups(named).all().get().get(group);
