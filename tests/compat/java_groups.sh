@@ -64,6 +64,14 @@ resetting() {
   same "--export, --from-file" 21 "$(groups --reset-offsets --group readers --from-file "$work/plan.csv" --execute | new_offsets)"
   same "one partition" 20 "$(groups --reset-offsets --group readers --topic events:1 --to-offset 20 --execute | new_offsets)"
   same "--all-topics" 34 "$(groups --reset-offsets --group readers --all-topics --to-current --execute | new_offsets)"
+  same "two partitions" 10 "$(groups --reset-offsets --group readers --topic events:0,2 --to-offset 5 --execute | new_offsets)"
+  same "--shift-by stops at the beginning" 0 "$(reset --shift-by -1000 --execute | new_offsets)"
+  same "--to-offset stops at the end" 300 "$(reset --to-offset 100000 --execute | new_offsets)"
+  same "--to-datetime long ago" 0 "$(reset --to-datetime 2001-01-01T00:00:00.000 --execute | new_offsets)"
+  same "--all-groups" 300 "$(groups --reset-offsets --all-groups --topic events --to-latest --execute | new_offsets)"
+  matches "without --execute it says that it does nothing" 'No action will be performed as the --execute option is missing' "$(reset --to-earliest)"
+  matches "a topic that is not there" 'UnknownTopicOrPartition|does not exist' \
+    "$(groups --reset-offsets --group readers --topic absent --to-earliest --execute)"
 }
 
 is_stable() { shows "Stable +$1\$" groups --describe --group live --state; }
