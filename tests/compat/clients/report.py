@@ -68,7 +68,7 @@ def read_document():
             current["version"] = line.removeprefix("Version: ")
         elif current is not None and line.startswith("| "):
             case, *cells = [cell.strip() for cell in line.strip("|").split("|")]
-            if case != "case":
+            if case not in ("case", "---"):
                 current["cells"][case] = {system: cell for system, cell in zip(SYSTEMS, cells) if cell}
     return clients
 
