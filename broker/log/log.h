@@ -165,11 +165,13 @@ struct plog_read {
     int32_t bytes_max;
     bool is_first_whole; /* the first batch is returned even when it is larger than bytes_max (KIP-74) */
     bool is_in_memory;   /* buffers only, e.g. for TLS */
+    bool refuses_zstd;   /* ends before the first batch of zstd */
     /* Out: whole batches, the first one contains `offset`. The references are the caller's. */
     struct env_piece pieces[PLOG_READ_PIECES_MAX];
     size_t piece_count;
     int64_t bytes;
     int64_t next_offset;   /* first offset after them; `offset` when there are none */
+    bool is_before_zstd;   /* one of zstd follows, so they ended there */
     struct plog_want want; /* ERR_AGAIN: pass it to plog_fetch_from_disk(), then read again */
 };
 /* ERR_NOT_FOUND: offset is outside [start, end]. ERR_AGAIN: the bytes are not in memory. ERR_CORRUPT: the file does not hold

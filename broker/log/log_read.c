@@ -29,11 +29,21 @@ struct run {
     const struct tail_entry *first, *end; /* end: the first one not taken, or NULL */
     int64_t bytes, next_offset;
     size_t pieces; /* batches side by side in one buffer are one piece */
+    bool is_before_zstd;
 };
 
 static bool is_side_by_side(const struct tail_entry *entry, const struct tail_entry *next)
 {
     return entry && entry->buf == next->buf && entry->at + entry->size == next->at;
+}
+
+static bool is_zstd(const struct tail_entry *entry)
+{
+    struct record_batch head;
+    size_t size = 0;
+    enum err err = record_batch_parse_header(slice_make(entry->buf->data + entry->at, entry->size), &head, &size);
+    ASSERT(err == ERR_OK); /* it was appended */
+    return record_batch_compression(&head) == COMPRESSION_ZSTD;
 }
 
 static struct run find_run(const struct tail *tail, const struct tail_entry *first, const struct plog_read *read, int64_t limit,
@@ -44,6 +54,8 @@ static struct run find_run(const struct tail *tail, const struct tail_entry *fir
     for (; entry && entry->end_offset <= limit; last = entry, entry = tail_next(tail, entry)) {
         bool fits = run.bytes + (int64_t)entry->size <= bytes_max;
         if (!fits && !(run.bytes == 0 && read->is_first_whole)) break;
+        run.is_before_zstd = read->refuses_zstd && is_zstd(entry);
+        if (run.is_before_zstd) break;
         run.pieces += !is_side_by_side(last, entry);
         run.bytes += (int64_t)entry->size;
         run.next_offset = entry->end_offset;
@@ -82,8 +94,9 @@ static bool read_tail(struct plog *log, struct plog_read *read, int64_t limit, b
     const struct tail_entry *first = tail_find(&log->tail, read->offset);
     if (!first) return false;
     struct run run = find_run(&log->tail, first, read, limit, in_memory ? read->bytes_max : min_i64(read->bytes_max, SMALL_READ_MAX + 1));
-    bool is_all = !run.end || run.end->end_offset > limit || read->bytes_max <= SMALL_READ_MAX;
+    bool is_all = !run.end || run.end->end_offset > limit || run.is_before_zstd || read->bytes_max <= SMALL_READ_MAX;
     if (!in_memory && (run.bytes > SMALL_READ_MAX || !is_all)) return false;
+    read->is_before_zstd = run.is_before_zstd;
     if (run.bytes == 0) return true;
     if (run.pieces <= PLOG_READ_PIECES_MAX)
         reference_run(read, &log->tail, &run);
@@ -146,6 +159,23 @@ static enum err find_range(struct segment_cursor *cursor, const struct plog_read
     return extend(cursor, range, limit, max_i64(range->to, range->from + read->bytes_max));
 }
 
+/* Looks at the headers that nobody has looked at yet. */
+static enum err end_before_zstd(struct segment_cursor *cursor, struct range *range, struct plog_read *read)
+{
+    struct segment *segment = cursor->segment;
+    struct record_batch head;
+    size_t size = 0;
+    for (int64_t at = max_i64(range->from, segment->plain_end); at < range->to; at += (int64_t)size) {
+        enum err err = segment_cursor_head(cursor, at, &head, &size);
+        if (err) return err;
+        if (segment_note_plain(segment, at, &head, size)) continue;
+        range->to = at;
+        range->next_offset = max_i64(read->offset, head.base_offset);
+        read->is_before_zstd = true;
+    }
+    return ERR_OK;
+}
+
 static enum err copy_range(struct segment_cursor *cursor, const struct range *range, struct plog_read *read)
 {
     struct segment *segment = cursor->segment;
@@ -189,6 +219,7 @@ static enum err read_segment(struct segment *segment, struct plog_read *read, in
     cursor.want = &read->want;
     cursor.want_size = (size_t)max_i64(read->bytes_max, WANT_BYTES_MIN);
     err = find_range(&cursor, read, limit, &range);
+    if (!err && read->refuses_zstd) err = end_before_zstd(&cursor, &range, read);
     if (!err && range.to > range.from) {
         err = in_memory ? copy_range(&cursor, &range, read) : hand_out_range(&cursor, &range, read);
         if (!err) {
@@ -215,6 +246,7 @@ enum err plog_read(struct plog *log, struct plog_read *read)
     read->piece_count = 0;
     read->bytes = 0;
     read->next_offset = read->offset;
+    read->is_before_zstd = false;
     read->want = (struct plog_want){0};
     if (log->is_failed) return ERR_IO;
     if (read->offset < log->start || read->offset > plog_end(log)) return ERR_NOT_FOUND;

@@ -144,7 +144,7 @@ static void reset_segment(struct segment *segment)
 {
     segment->next_offset = segment->base_offset;
     segment->first_timestamp_ms = segment->max_timestamp_ms = segment->max_timestamp_last = -1;
-    segment->bytes_since_index = 0;
+    segment->bytes_since_index = segment->plain_end = 0;
     segment->is_closed = false;
     segment->is_index_loaded = true;
 }

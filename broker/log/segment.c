@@ -164,6 +164,13 @@ static void note_timestamp(struct segment *segment, const struct record_batch *h
     segment->max_timestamp_last = record_batch_last_offset(head);
 }
 
+bool segment_note_plain(struct segment *segment, int64_t position, const struct record_batch *head, size_t size)
+{
+    if (record_batch_compression(head) == COMPRESSION_ZSTD) return false;
+    if (segment->plain_end == position) segment->plain_end += (int64_t)size;
+    return true;
+}
+
 void segment_add(struct segment *segment, const struct record_batch *head, size_t size, int64_t index_interval_bytes)
 {
     int64_t last_offset = record_batch_last_offset(head);
@@ -172,6 +179,7 @@ void segment_add(struct segment *segment, const struct record_batch *head, size_
     if (segment->size == 0) segment->first_timestamp_ms = head->max_timestamp;
     note_timestamp(segment, head);
     if (segment->bytes_since_index > index_interval_bytes) add_index_entries(segment, last_offset);
+    (void)segment_note_plain(segment, segment->size, head, size);
     segment->size += (int64_t)size;
     segment->bytes_since_index += (int64_t)size;
     segment->next_offset = last_offset + 1;
@@ -208,6 +216,7 @@ enum err segment_cut_wait(struct segment *segment, int64_t position, int64_t nex
     ASSERT(position <= segment->size && segment->is_index_loaded);
     ASSERT(next_offset >= segment->base_offset);
     segment->size = position;
+    segment->plain_end = min_i64(segment->plain_end, position);
     segment->next_offset = next_offset;
     segment->is_closed = false;
     segment->allocated = 0;

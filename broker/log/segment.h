@@ -27,6 +27,7 @@ struct segment {
     int64_t jitter_ms;          /* it is closed that much before segment.ms */
     int64_t bytes_since_index;
     int64_t published;          /* readers may hold file ranges below this position */
+    int64_t plain_end;          /* the batches of [0, plain_end) are known not to be of zstd */
     int64_t allocated;          /* reserved on disk */
     struct env_file *file;      /* or NULL */
     struct segment_index index; /* of a closed segment: only when is_index_loaded */
@@ -45,6 +46,8 @@ void segment_destroy(struct segment *segment);
 NODISCARD enum err segment_open(struct segment *segment, bool may_create, bool *is_created, struct env_file **file);
 /* A batch of `size` bytes is now at the end: counts it in, with its index entries. */
 void segment_add(struct segment *segment, const struct record_batch *head, size_t size, int64_t index_interval_bytes);
+/* The batch at `position` was looked at: false when it is of zstd. */
+bool segment_note_plain(struct segment *segment, int64_t position, const struct record_batch *head, size_t size);
 /* Closes the index: a last time entry, then the files, which are left to be committed in `unsynced`. A full disk leaves no index
  * file: the next start rebuilds it. */
 NODISCARD enum err segment_close(struct segment *segment, int64_t now_ms, struct file_set *unsynced);

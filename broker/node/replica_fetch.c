@@ -7,7 +7,6 @@
 #include "common/assert.h"
 #include "common/checked.h"
 #include "common/mem.h"
-#include "proto/record_batch.h"
 
 #define NEWS_DELAY_US 5000 /* a follower that waits learns a new high watermark this late at most: usually with the next record */
 
@@ -128,7 +127,8 @@ static struct plog_read read_of(const struct replica_fetch *request, const struc
         .limit = is_follower(request) ? replica->partition.log_end : replica_visible_end(replica, request->is_read_committed),
         .file_limit = replica->partition.high_watermark,
         .bytes_max = position->bytes_max,
-        .is_in_memory = request->is_in_memory || request->refuses_zstd,
+        .is_in_memory = request->is_in_memory,
+        .refuses_zstd = request->refuses_zstd,
     };
 }
 
@@ -147,7 +147,8 @@ static int64_t measure(const struct replica_fetch *request, struct replica *repl
     read.is_first_whole = true;
     enum err err = plog_read(replica->log, &read);
     plog_read_release(&read);
-    return err == ERR_OK ? read.bytes : position->bytes_max; /* the answer will say what is wrong, or fetch it from the disk */
+    /* Else the answer will say what is wrong, or fetch it from the disk; before a batch of zstd waiting brings no more. */
+    return err == ERR_OK && !read.is_before_zstd ? read.bytes : position->bytes_max;
 }
 
 /* KIP-73: the throttle that a follower's fetch is under; NULL: none. Who is in sync stays so. */
@@ -256,26 +257,6 @@ static void take_pieces(struct fetch_result *result, const struct plog_read *rea
     result->bytes = read->bytes;
 }
 
-/* Cuts what was read before its first batch of zstd; each buffer holds whole batches. False: it is the very first. */
-static bool cut_before_zstd(struct plog_read *read)
-{
-    read->bytes = 0;
-    for (size_t i = 0; i < read->piece_count; i++) {
-        struct env_piece *piece = &read->pieces[i];
-        struct slice left = slice_make(piece->buf->data + piece->position, (size_t)piece->length);
-        struct record_batch batch;
-        while (left.n > 0 && record_batch_parse(left, &batch) == ERR_OK && record_batch_compression(&batch) != COMPRESSION_ZSTD)
-            left = slice_make(left.p + record_batch_size(&batch), left.n - record_batch_size(&batch));
-        piece->length -= (int64_t)left.n;
-        read->bytes += piece->length;
-        if (left.n == 0) continue;
-        size_t kept = piece->length > 0 ? i + 1 : i;
-        for (size_t k = kept; k < read->piece_count; k++) buf_unref(read->pieces[k].buf);
-        read->piece_count = kept;
-    }
-    return read->bytes > 0;
-}
-
 static void refuse_records(struct fetch_result *result, enum kafka_error error)
 {
     *result = (struct fetch_result){.topic_id = result->topic_id,
@@ -319,7 +300,7 @@ static enum finding read_records(struct replica_fetch *request, struct replica *
         plog_read_release(&read);
         return fail_read(replica, &draft->result, err);
     }
-    if (request->refuses_zstd && read.bytes > 0 && !cut_before_zstd(&read)) {
+    if (read.bytes == 0 && read.is_before_zstd) {
         refuse_records(&draft->result, KAFKA_UNSUPPORTED_COMPRESSION_TYPE);
         return FINDING_GIVEN;
     }

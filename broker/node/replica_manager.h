@@ -149,7 +149,7 @@ struct replica_fetch {
     bool may_read_followers; /* a consumer that knows KIP-392 */
     struct slice rack;       /* of the consumer; lives as long as the request; "": not said */
     bool is_in_memory;       /* the connection cannot send file ranges (TLS) */
-    bool refuses_zstd;       /* Fetch before version 10 knows no zstd: such batches are looked for, which takes buffers */
+    bool refuses_zstd;       /* Fetch before version 10 knows no zstd: what it gets ends before such a batch */
     bool has_sessions;       /* the request names topics by id (Fetch 13 and later): sessions are offered */
     int32_t session_id, session_epoch;
     const struct fetch_position *partitions;

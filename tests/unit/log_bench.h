@@ -231,6 +231,7 @@ struct batch_wish {
     int64_t producer_id; /* 0: none */
     int16_t producer_epoch;
     int32_t sequence;
+    enum compression compression;
 };
 
 static inline struct buf *make_batch(const struct batch_wish *wish)
@@ -242,6 +243,7 @@ static inline struct buf *make_batch(const struct batch_wish *wish)
     record_batch_spec_init(&spec);
     spec.base_offset = wish->base_offset;
     spec.partition_leader_epoch = wish->epoch;
+    spec.compression = wish->compression;
     if (wish->producer_id) {
         spec.producer_id = wish->producer_id;
         spec.producer_epoch = wish->producer_epoch;
@@ -305,6 +307,13 @@ static inline struct buf *bench_bytes(struct bench *bench, const struct plog_rea
     return all;
 }
 
+static inline bool model_is_zstd(const struct model *model, size_t i)
+{
+    struct record_batch head;
+    CHECK(i < model->count && record_batch_parse(buf_slice(model->batches[i].bytes), &head) == ERR_OK);
+    return record_batch_compression(&head) == COMPRESSION_ZSTD;
+}
+
 /* What the read gave is a run of the model's batches that begins with the one that contains the offset and keeps the limits. */
 static inline void bench_check_read(struct bench *bench, struct plog_read *read)
 {
@@ -318,12 +327,14 @@ static inline void bench_check_read(struct bench *bench, struct plog_read *read)
         const struct buf *want = model->batches[i].bytes;
         CHECK(bytes->size - at >= want->size && memcmp(bytes->data + at, want->data, want->size) == 0);
         CHECK(model->batches[i].end <= limit);
+        CHECK(!read->refuses_zstd || !model_is_zstd(model, i));
         at += want->size;
         next = model->batches[i].end;
     }
     CHECK(next == read->next_offset);
     bool has_first = i < model->count && at == 0 && model->batches[i].end <= limit;
-    if (has_first) CHECK(!read->is_first_whole && (int64_t)model->batches[i].bytes->size > read->bytes_max);
+    if (read->is_before_zstd) CHECK(read->refuses_zstd && model_is_zstd(model, i) && model->batches[i].end <= limit);
+    if (has_first && !read->is_before_zstd) CHECK(!read->is_first_whole && (int64_t)model->batches[i].bytes->size > read->bytes_max);
     if (read->bytes > read->bytes_max) CHECK(read->is_first_whole && model->batches[i - 1].base <= read->offset);
     for (size_t p = 0; p < read->piece_count; p++) CHECK(!read->pieces[p].file || read->next_offset <= read->file_limit);
     buf_unref(bytes);

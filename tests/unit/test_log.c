@@ -55,6 +55,48 @@ START_TEST(a_read_begins_with_the_batch_that_contains_the_offset)
 }
 END_TEST
 
+/* Twelve plain records, three of zstd, three plain. */
+static void check_plain_ranges(struct bench *bench)
+{
+    static const int64_t starts[] = {0, 4, 12, 15}, ends[] = {12, 12, 12, 18};
+    for (int i = 0; i < 4; i++) {
+        struct plog_read read = {.offset = starts[i], .limit = 18, .file_limit = 18, .bytes_max = 100000, .refuses_zstd = true};
+        ck_assert_int_eq(bench_read(bench, &read), ERR_OK);
+        bench_check_read(bench, &read);
+        ck_assert_int_eq(read.next_offset, ends[i]);
+        ck_assert_int_eq(read.is_before_zstd, ends[i] == 12);
+        ck_assert_uint_eq(read.piece_count, starts[i] != 12);
+        if (read.piece_count) ck_assert_ptr_nonnull(read.pieces[0].file);
+        plog_read_release(&read);
+    }
+}
+
+START_TEST(trap_8_who_knows_no_zstd_gets_file_ranges_that_end_before_it)
+{
+    struct bench bench;
+    struct plog_recovery report;
+    bench_begin(&bench, 20);
+    bench.tail_bytes_max = 0;
+    bench_start(&bench);
+    bench_make_log_dir(&bench);
+    bench_create(&bench);
+    for (int i = 0; i < 6; i++) {
+        struct batch_wish wish = plain(0, 3, 50);
+        if (i == 4) wish.compression = COMPRESSION_ZSTD;
+        ck_assert_int_eq(bench_append(&bench, &wish), PLOG_APPENDED);
+    }
+    check_plain_ranges(&bench);
+    for (int is_clean = 0; is_clean < 2; is_clean++) { /* headers read while recovering, and only when asked for */
+        ck_assert_int_eq(plog_close_clean(bench.log), ERR_OK);
+        sim_node_crash(bench.node, SIM_CRASH_PROCESS);
+        bench_start(&bench);
+        ck_assert_int_eq(bench_open(&bench, &(struct plog_claims){.is_clean = is_clean}, &report), ERR_OK);
+        check_plain_ranges(&bench);
+    }
+    bench_end(&bench);
+}
+END_TEST
+
 START_TEST(several_batches_of_a_turn_are_one_write)
 {
     struct bench bench;
@@ -538,6 +580,7 @@ static struct batch_wish any_wish(struct fuzz *fuzz)
         if (*next < 0) *next = 0;
         wish.sequence = *next;
     }
+    if (prng_chance(&fuzz->prng, 1, 4)) wish.compression = COMPRESSION_ZSTD;
     return wish;
 }
 
@@ -643,7 +686,8 @@ static void op_read(struct fuzz *fuzz)
                              .limit = prng_range(&fuzz->prng, model->start, model->end),
                              .bytes_max = (int32_t)below(fuzz, 3000),
                              .is_first_whole = prng_chance(&fuzz->prng, 1, 2),
-                             .is_in_memory = prng_chance(&fuzz->prng, 1, 4)};
+                             .is_in_memory = prng_chance(&fuzz->prng, 1, 4),
+                             .refuses_zstd = prng_chance(&fuzz->prng, 1, 2)};
     /* A high watermark lies between batches. */
     size_t i = model_find(model, prng_range(&fuzz->prng, model->start, model->end));
     read.file_limit = i < model->count ? model->batches[i].base : model->end;
@@ -763,6 +807,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, an_unused_log_leaves_no_file_and_no_descriptor);
     tcase_add_test(tcase, a_read_begins_with_the_batch_that_contains_the_offset);
+    tcase_add_test(tcase, trap_8_who_knows_no_zstd_gets_file_ranges_that_end_before_it);
     tcase_add_test(tcase, several_batches_of_a_turn_are_one_write);
     tcase_add_test(tcase, log_append_time_stamps_the_batch);
     tcase_add_test(tcase, i_dup_a_retry_gets_the_original_offset);
