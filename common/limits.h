@@ -35,7 +35,7 @@
 #define PRODUCER_ID_BLOCK 1000     /* ids that a broker takes from the controller at a time, as Kafka */
 
 /* -- coordinators -- */
-#define GROUP_SHARD_BYTES_MAX (256u << 20) /* one partition of __consumer_offsets: 3 M offsets; then no new groups, members, offsets */
+#define GROUP_SHARD_BYTES_MAX (256u << 20) /* one partition of __consumer_offsets: 8 M offsets; then no new groups, members, offsets */
 #define GROUP_PENDING_MEMBERS_MAX 10000    /* per group: ids given out and not used, each gone after a session timeout */
 #define GROUP_WAITING_REQUESTS_MAX 10000   /* per shard, behind a delete or an expiry, which take one append */
 #define GROUP_BATCH_RECORDS_MAX 1000       /* tombstones per append: far below any max.message.bytes */

@@ -39,7 +39,7 @@ static enum kafka_error check_partition(const struct group_shard *shard, const s
 {
     size_t length_max = (size_t)max_i32(shard->config->offset_metadata_max_bytes, 0);
     if (utf16_length(in->committed_metadata) > length_max) return KAFKA_OFFSET_METADATA_TOO_LARGE;
-    if (shard_is_full(shard) && !group_offsets_find(topic, in->partition_index)) return KAFKA_INVALID_COMMIT_OFFSET_SIZE;
+    if (shard_is_full(shard) && !group_offsets_has(topic, in->partition_index)) return KAFKA_INVALID_COMMIT_OFFSET_SIZE;
     return KAFKA_NONE;
 }
 
@@ -131,7 +131,7 @@ static void fill_fetched(struct arena *arena, const struct committed_offset *off
     out->partition_index = index;
     out->committed_offset = offset ? offset->offset : -1;
     out->committed_leader_epoch = offset ? offset->leader_epoch : -1;
-    out->metadata = offset ? arena_copy(arena, committed_offset_metadata(offset)) : SLICE_LITERAL("");
+    out->metadata = offset ? arena_copy(arena, offset->metadata) : SLICE_LITERAL("");
     out->error_code = KAFKA_NONE;
 }
 
@@ -156,9 +156,9 @@ static void fetch_asked(const struct group *group, struct group_request *request
         to->partitions_count = asked->partition_indexes_count;
         to->partitions = CODEC_NEW(&request->arena, offset_fetch_response_groups_topics_partitions, (size_t)to->partitions_count);
         for (int32_t k = 0; k < to->partitions_count; k++) {
-            const struct committed_offset *offset = group_offsets_find(topic, asked->partition_indexes[k]);
-            if (offset && !is_of_topic(offset, asked->topic_id)) offset = NULL;
-            fill_fetched(&request->arena, offset, asked->partition_indexes[k], &to->partitions[k]);
+            struct committed_offset offset;
+            bool is_known = group_offsets_find(topic, asked->partition_indexes[k], &offset) && is_of_topic(&offset, asked->topic_id);
+            fill_fetched(&request->arena, is_known ? &offset : NULL, asked->partition_indexes[k], &to->partitions[k]);
         }
     }
 }
@@ -172,10 +172,13 @@ static void fetch_all(const struct group *group, struct group_request *request)
     struct offset_fetch_response_groups_topics *to = out->topics;
     MAP_FOR_EACH (&group->offsets.topics, const struct group_topic, topic) {
         to->name = arena_copy(&request->arena, group_topic_name(topic));
-        to->partitions_count = (int32_t)topic->count;
-        to->partitions = CODEC_NEW(&request->arena, offset_fetch_response_groups_topics_partitions, topic->count);
-        for (uint32_t k = 0; k < topic->count; k++)
-            fill_fetched(&request->arena, &topic->offsets[k], topic->offsets[k].partition, &to->partitions[k]);
+        uint32_t count = group_topic_count(topic);
+        to->partitions_count = (int32_t)count;
+        to->partitions = CODEC_NEW(&request->arena, offset_fetch_response_groups_topics_partitions, count);
+        for (uint32_t k = 0; k < count; k++) {
+            struct committed_offset offset = group_topic_at(topic, k);
+            fill_fetched(&request->arena, &offset, offset.partition, &to->partitions[k]);
+        }
         to++;
     }
 }
@@ -224,7 +227,7 @@ static void delete_topic(struct group_shard *shard, struct group *group, struct 
         to->partitions[k].partition_index = index;
         to->partitions[k].error_code = is_subscribed ? KAFKA_GROUP_SUBSCRIBED_TO_TOPIC : KAFKA_NONE;
         if (is_subscribed) continue;
-        if (group_offsets_find(topic, index) || batch_writes_offset(shard, group, from->name, index))
+        if (group_offsets_has(topic, index) || batch_writes_offset(shard, group, from->name, index))
             batch_add_offset_tombstone(batch, from->name, index);
     }
 }
@@ -258,7 +261,8 @@ void on_offset_delete(struct group_shard *shard, struct group_request *request)
 static void add_all_tombstones(struct group_shard *shard, struct group_batch *batch)
 {
     MAP_FOR_EACH (&batch->group->offsets.topics, const struct group_topic, topic) {
-        for (uint32_t i = 0; i < topic->count; i++) batch_add_offset_tombstone(batch, group_topic_name(topic), topic->offsets[i].partition);
+        for (uint32_t i = 0; i < group_topic_count(topic); i++)
+            batch_add_offset_tombstone(batch, group_topic_name(topic), group_topic_at(topic, i).partition);
     }
     batch_add_tombstones_under_way(shard, batch, SLICE_NULL);
 }

@@ -21,11 +21,12 @@ static bool unused_since(const struct group *group, const struct committed_offse
     return group->state == GROUP_STABLE && group_is_consumer(group); /* topics it no longer subscribes to */
 }
 
-static bool is_expired(const struct group_shard *shard, const struct group *group, const struct committed_offset *offset)
+static bool is_expired(const struct group_shard *shard, const struct group *group, const struct group_topic *topic, uint32_t i)
 {
     int64_t since_ms = 0;
-    if (!unused_since(group, offset, &since_ms)) return false;
-    if (offset->expire_ms >= 0) return shard->wall_ms >= offset->expire_ms;
+    struct committed_offset offset = group_topic_at(topic, i);
+    if (!unused_since(group, &offset, &since_ms)) return false;
+    if (offset.expire_ms >= 0) return shard->wall_ms >= offset.expire_ms;
     return shard->wall_ms - since_ms >= shard->config->offsets_retention_ms;
 }
 
@@ -34,7 +35,7 @@ static uint64_t count_expired(const struct group_shard *shard, const struct grou
     uint64_t count = 0;
     MAP_FOR_EACH (&group->offsets.topics, const struct group_topic, topic) {
         if (group_is_subscribed(group, group_topic_name(topic))) continue;
-        for (uint32_t i = 0; i < topic->count; i++) count += is_expired(shard, group, &topic->offsets[i]);
+        for (uint32_t i = 0; i < group_topic_count(topic); i++) count += is_expired(shard, group, topic, i);
     }
     return count;
 }
@@ -44,9 +45,9 @@ static void add_expired(const struct group_shard *shard, struct group_batch *bat
     const struct group *group = batch->group;
     MAP_FOR_EACH (&group->offsets.topics, const struct group_topic, topic) {
         if (group_is_subscribed(group, group_topic_name(topic))) continue;
-        for (uint32_t i = 0; i < topic->count && batch->append.count < GROUP_BATCH_RECORDS_MAX; i++)
-            if (is_expired(shard, group, &topic->offsets[i]))
-                batch_add_offset_tombstone(batch, group_topic_name(topic), topic->offsets[i].partition);
+        for (uint32_t i = 0; i < group_topic_count(topic) && batch->append.count < GROUP_BATCH_RECORDS_MAX; i++)
+            if (is_expired(shard, group, topic, i))
+                batch_add_offset_tombstone(batch, group_topic_name(topic), group_topic_at(topic, i).partition);
     }
 }
 
@@ -103,13 +104,14 @@ static void drop_topic(struct group_shard *shard, struct group *group, struct sl
     struct group_batch *batch = batch_create(group, BATCH_OFFSETS);
     batch_add_tombstones_under_way(shard, batch, name);
     const struct group_topic *topic = group_offsets_topic(&group->offsets, name);
-    for (uint32_t i = 0; topic && i < topic->count; i++) {
-        if (!is_of(&topic->offsets[i], id)) continue;
+    for (uint32_t i = 0; topic && i < group_topic_count(topic); i++) {
+        struct committed_offset offset = group_topic_at(topic, i);
+        if (!is_of(&offset, id)) continue;
         if (batch->append.count >= GROUP_BATCH_RECORDS_MAX) {
             batch_submit(shard, batch, NULL);
             batch = batch_create(group, BATCH_OFFSETS);
         }
-        batch_add_offset_tombstone(batch, name, topic->offsets[i].partition);
+        batch_add_offset_tombstone(batch, name, offset.partition);
     }
     submit_or_destroy(shard, batch);
 }

@@ -39,9 +39,10 @@ static void apply_offset(struct group_shard *shard, const struct group_record_ke
         .commit_ms = value.commit_timestamp,
         .expire_ms = value.expire_timestamp,
         .topic_id = value.topic_id,
+        .metadata = value.metadata,
     };
     uint64_t before = group->offsets.count;
-    group_offsets_put(&group->offsets, key->topic, &offset, value.metadata);
+    group_offsets_put(&group->offsets, key->topic, &offset);
     shard->offset_count += group->offsets.count - before;
     group_account(shard, group);
 }

@@ -103,7 +103,7 @@ static void write_offset(struct lot *lot, const struct group_topic *topic, const
     struct offset_commit_value value = {
         .offset = offset->offset,
         .leader_epoch = offset->leader_epoch,
-        .metadata = committed_offset_metadata(offset),
+        .metadata = offset->metadata,
         .commit_timestamp = offset->commit_ms,
         .expire_timestamp = offset->expire_ms,
         .topic_id = offset->topic_id,
@@ -129,7 +129,10 @@ static bool write_topics(struct lot *lot)
         if (topic->snapshot_serial == lot->shard->snapshot.serial) continue;
         if (is_lot_full(lot)) return false;
         topic->snapshot_serial = lot->shard->snapshot.serial;
-        for (uint32_t i = 0; i < topic->count; i++) write_offset(lot, topic, &topic->offsets[i]);
+        for (uint32_t i = 0; i < group_topic_count(topic); i++) {
+            struct committed_offset offset = group_topic_at(topic, i);
+            write_offset(lot, topic, &offset);
+        }
     }
     return true;
 }

@@ -42,7 +42,10 @@ static void put_topic(const struct group_page *page, const struct group_topic *t
 {
     struct slice name = group_topic_name(topic);
     const struct image_topic *known = image_topic_by_name(page->image, name);
-    for (uint32_t i = 0; i < topic->count; i++) put_offset(page, name, known, &topic->offsets[i]);
+    for (uint32_t i = 0; i < group_topic_count(topic); i++) {
+        struct committed_offset offset = group_topic_at(topic, i);
+        put_offset(page, name, known, &offset);
+    }
 }
 
 static void put_group(struct group_page *page, const struct group *group)

@@ -409,16 +409,16 @@ static inline void compare_offsets(const struct group *a, const struct group *b)
     MAP_FOR_EACH (&a->offsets.topics, const struct group_topic, topic) {
         const struct group_topic *other = group_offsets_topic(&b->offsets, group_topic_name(topic));
         ck_assert_ptr_nonnull(other);
-        ck_assert_uint_eq(topic->count, other->count);
-        for (uint32_t i = 0; i < topic->count; i++) {
-            const struct committed_offset *x = &topic->offsets[i], *y = &other->offsets[i];
-            ck_assert_int_eq(x->partition, y->partition);
-            ck_assert_int_eq(x->offset, y->offset);
-            ck_assert_int_eq(x->leader_epoch, y->leader_epoch);
-            ck_assert_int_eq(x->commit_ms, y->commit_ms);
-            ck_assert_int_eq(x->expire_ms, y->expire_ms);
-            ck_assert(uuid_equal(x->topic_id, y->topic_id));
-            ck_assert(slice_equal(committed_offset_metadata(x), committed_offset_metadata(y)));
+        ck_assert_uint_eq(group_topic_count(topic), group_topic_count(other));
+        for (uint32_t i = 0; i < group_topic_count(topic); i++) {
+            struct committed_offset x = group_topic_at(topic, i), y = group_topic_at(other, i);
+            ck_assert_int_eq(x.partition, y.partition);
+            ck_assert_int_eq(x.offset, y.offset);
+            ck_assert_int_eq(x.leader_epoch, y.leader_epoch);
+            ck_assert_int_eq(x.commit_ms, y.commit_ms);
+            ck_assert_int_eq(x.expire_ms, y.expire_ms);
+            ck_assert(uuid_equal(x.topic_id, y.topic_id));
+            ck_assert(slice_equal(x.metadata, y.metadata));
         }
     }
 }

@@ -527,7 +527,7 @@ START_TEST(many_offsets_are_compact)
         writer_deinit(&w);
     }
     ck_assert_uint_eq(g.shard.offset_count, COMPACT_COUNT);
-    ck_assert_uint_le(group_shard_bytes(&g.shard), 150 * COMPACT_COUNT);
+    ck_assert_uint_le(group_shard_bytes(&g.shard), 30 * COMPACT_COUNT);
     fixture_deinit(&g);
 }
 END_TEST
