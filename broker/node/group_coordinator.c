@@ -8,7 +8,7 @@
 #include "common/mem.h"
 #include "proto/record_batch.h"
 
-#define LOAD_BYTES        (1 << 20) /* read and replayed in one turn */
+#define LOAD_BYTES        (1 << 20) /* read and replayed in one turn: a few milliseconds */
 #define LOAD_WAIT_MS      500
 #define LOAD_AGAIN_US     10000
 #define DOUBT_POLL_US     20000
@@ -17,6 +17,7 @@
 #define STORE_API_VERSION 11
 #define DECOMPRESSED_MAX  (64 << 20)
 #define NO_OFFSET         (-1)
+#define NEXT_TURN         0 /* a time long past: a timer that is due never fires in the turn that sets it */
 
 /* One partition of __consumer_offsets in one leader epoch. */
 struct led_partition {
@@ -348,7 +349,7 @@ static void on_fetched(struct replica_fetch *fetch, int64_t now_us)
     replica_manager_release_fetch(fetch);
     if (error == KAFKA_OFFSET_OUT_OF_RANGE && log_start > led->position.offset) led->position.offset = log_start;
     if (error == KAFKA_NONE && led->position.offset > before)
-        load(led, now_us);
+        env_timer_set(led->owner->env, &led->again, NEXT_TURN); /* the loop has others to serve */
     else
         load_later(led, now_us); /* also when there was nothing yet: the high watermark is on its way */
 }

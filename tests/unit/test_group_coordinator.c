@@ -3,6 +3,7 @@
 #include "tests/unit/node_fixture.h"
 
 #include "broker/node/group_coordinator.h"
+#include "broker/node/replica_internal.h"
 #include "proto/errors.h"
 
 #define SETTINGS "offsets.topic.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n"
@@ -42,10 +43,10 @@ static int32_t find(struct fixture *f, int32_t from)
     ck_abort_msg("no coordinator: %s", kafka_error_name(error));
 }
 
-static void send_commit(struct fixture *f, const char *member, int32_t generation, int64_t offset)
+static void send_commit_with(struct fixture *f, const char *member, int32_t generation, int64_t offset, const char *metadata)
 {
     struct offset_commit_request_partitions partition = {
-        .committed_offset = offset, .committed_leader_epoch = -1, .committed_metadata = SLICE_LITERAL("note")};
+        .committed_offset = offset, .committed_leader_epoch = -1, .committed_metadata = slice_str(metadata)};
     struct offset_commit_request_topics topic = {.name = SLICE_LITERAL(TOPIC), .partitions = &partition, .partitions_count = 1};
     struct offset_commit_request request = {.group_id = SLICE_LITERAL(GROUP),
                                             .generation_id_or_member_epoch = generation,
@@ -60,11 +61,15 @@ static void send_commit(struct fixture *f, const char *member, int32_t generatio
     fixture_send_raw(f, API_OFFSET_COMMIT, 9, true, writer_take(&w));
 }
 
-static int16_t commit_as(struct fixture *f, const char *member, int32_t generation, int64_t offset)
+static void send_commit(struct fixture *f, const char *member, int32_t generation, int64_t offset)
+{
+    send_commit_with(f, member, generation, offset, "note");
+}
+
+static int16_t commit_error(struct fixture *f)
 {
     struct arena arena;
     struct offset_commit_response response;
-    send_commit(f, member, generation, offset);
     ck_assert(sim_wait(f->sim, fixture_has_answer, f, 60 * SIM_SECOND));
     ck_assert_int_eq(f->err, ERR_OK);
     arena_init(&arena, 1 << 16);
@@ -73,6 +78,11 @@ static int16_t commit_as(struct fixture *f, const char *member, int32_t generati
     int16_t error = response.topics[0].partitions[0].error_code;
     arena_deinit(&arena);
     return error;
+}
+static int16_t commit_as(struct fixture *f, const char *member, int32_t generation, int64_t offset)
+{
+    send_commit(f, member, generation, offset);
+    return commit_error(f);
 }
 static int16_t commit(struct fixture *f, int64_t offset) { return commit_as(f, "", -1, offset); }
 
@@ -335,6 +345,48 @@ START_TEST(g_offdur_a_coordinator_that_loads_says_so)
     }
     ck_assert_int_eq(offset, 8);
     ck_assert_msg(was_loading || _i, "the question came too late to see the group being loaded");
+    fixture_end(f);
+}
+END_TEST
+
+/* What the loop reads between two looks at its sockets. */
+struct reading {
+    struct fixture *f;
+    uint64_t bytes, largest;
+};
+
+static void look_at_reading(void *context)
+{
+    struct reading *reading = context;
+    if (!sim_node_is_running(reading->f->nodes[0].node) || !reading->f->nodes[0].broker) return;
+    uint64_t bytes = broker_node_replicas(reading->f->nodes[0].broker)->counters.traffic.bytes_out;
+    if (bytes > reading->bytes && bytes - reading->bytes > reading->largest) reading->largest = bytes - reading->bytes;
+    reading->bytes = bytes;
+}
+
+START_TEST(a_long_log_is_loaded_between_other_things)
+{
+    struct fixture *f;
+    char metadata[4001];
+    int16_t error = 0;
+    int64_t offset = -2;
+    memset(metadata, 'm', sizeof metadata - 1);
+    metadata[sizeof metadata - 1] = 0;
+    (void)begin(&f, "offsets.topic.num.partitions=1\n", 1);
+    for (int64_t i = 0; i < 1000; i++) {
+        send_commit_with(f, "", -1, i, metadata);
+        ck_assert_int_eq(commit_error(f), KAFKA_NONE);
+    }
+    struct reading reading = {.f = f};
+    sim_node_crash(f->nodes[0].node, SIM_CRASH_PROCESS);
+    sim_after_each_event(f->sim, look_at_reading, &reading);
+    sim_node_start(f->nodes[0].node);
+    ck_assert(sim_wait(f->sim, fixture_is_active, f, 30 * SIM_SECOND));
+    fixture_connect(f);
+    for (int tries = 0; tries < 100 && offset == -2; tries++, sim_run_for(f->sim, 20 * SIM_MS)) offset = fetch_offset(f, &error);
+    ck_assert_int_eq(offset, 999);
+    ck_assert_uint_ge(reading.bytes, 3 << 20);
+    ck_assert_uint_le(reading.largest, 1 << 20);
     fixture_end(f);
 }
 END_TEST
@@ -640,6 +692,7 @@ int main(void)
     tcase_add_test(cluster, g_offmon_a_coordinator_that_is_cut_off_goes_silent_in_time);
     tcase_add_test(cluster, g_offmon_a_commit_in_doubt_counts_when_it_is_committed);
     tcase_add_loop_test(cluster, g_offdur_a_coordinator_that_loads_says_so, 0, 2);
+    tcase_add_test(node, a_long_log_is_loaded_between_other_things);
     tcase_add_test(node, a_client_that_waits_may_leave);
     tcase_add_test(node, a_node_may_die_while_clients_wait);
     tcase_add_test(node, offsets_of_partitions_that_do_not_exist_are_refused);
