@@ -1,5 +1,6 @@
 # The benchmark beside Apache Kafka: no part of `make check`.
-$(B)/load: $(B)/tests/bench/load.o $(B)/tests/bench/raw.o $(B)/tests/integration/wire.o $(B)/libcommon.a
+LOAD_OBJ := $(patsubst %,$(B)/tests/bench/%.o,load load_groups load_scale open_loop members process raw)
+$(B)/load: $(LOAD_OBJ) $(B)/tests/integration/wire.o $(B)/libcommon.a
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $^
 $(B)/floor: $(B)/tests/bench/floor.o $(B)/libcommon.a

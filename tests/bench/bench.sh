@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Skiff beside Apache Kafka on this machine, in one run:
 #
-#   tests/bench/bench.sh [--rounds 3] [--megabytes 1000] [--only SYSTEM,...] [--quick] [--kills]
+#   tests/bench/bench.sh [--rounds 3] [--megabytes 1000] [--only SYSTEM,...] [--quick] [--groups | --kills]
 #
 # Four systems in turn, round by round: skiff-os and kafka (no flush before an acknowledgement: Kafka's default), skiff-fsync
 # (Skiff's default) and kafka-fsync (flush.messages=1). The load generator sends both the same bytes. Single results are in
 # build/bench/results, the table shows the median and (lowest-highest), in Markdown. Without Java or Maven, Kafka's columns are
 # absent. `floor` is what this machine takes to move the same bytes and do nothing else (tests/bench/floor.c). --quick: one round
-# with 200 MB, a few minutes with Kafka, no spread. --kills: only what a client sees of a killed node.
+# with 200 MB, a few minutes with Kafka, no spread. --groups: only consumer groups, many partitions and many
+# connections; --kills: only what a client sees of a killed node.
 #
 # Before the first round the free memory is filled with pages of a file: a virtual machine pays its host for memory that it touches
 # for the first time, a server that has run for a while does not. --cold leaves that out.
@@ -17,7 +18,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 tools=$root/build/release
 work=$root/build/bench
 client_program=$tools/failover-client
-rounds=3 megabytes=1000 only=skiff-os,kafka,skiff-fsync,kafka-fsync cold=0 kills_only=0
+rounds=3 megabytes=1000 only=skiff-os,kafka,skiff-fsync,kafka-fsync cold=0 parts="bytes groups kills"
 . "$root/deploy/demo/steer.sh"
 . "$root/tests/compat/kafka-env.sh"
 
@@ -28,11 +29,12 @@ while (($#)); do
     --only) only=${2:?}; shift 2 ;;
     --quick) rounds=1 megabytes=200; shift ;;
     --cold) cold=1; shift ;;
-    --kills) kills_only=1; shift ;;
+    --groups | --kills) parts=${1#--}; shift ;;
     *) sed -n '4p' "${BASH_SOURCE[0]}" | sed 's/^# *//' >&2; exit 2 ;;
   esac
 done
 
+measures() { [[ " $parts " == *" $1 "* ]]; } # PART
 cluster() { "$root/deploy/local-cluster.sh" "$@" --dir "$work/cluster"; }
 record() { echo "$system $1 $2" >>"$work/results"; printf '  %-12s %-38s %s\n' "$system" "$1" "$2"; }
 leave() {
@@ -45,11 +47,10 @@ leave() {
 
 # ---- the systems -----------------------------------------------------------------------------------------------------
 choose_system() { # NAME
-  system=$1 settings=()
+  system=$1 settings=(group.initial.rebalance.delay.ms=0)
   case $system in
-    skiff-*) server=$tools/skiff settings=("log.flush.policy=${system#skiff-}") ;;
-    kafka*) server=$root/tests/compat/kafka-node.sh 
-      settings=(group.initial.rebalance.delay.ms=0 "offsets.topic.replication.factor=$2" leader.imbalance.check.interval.seconds=2) ;;
+    skiff-*) server=$tools/skiff settings+=("log.flush.policy=${system#skiff-}") ;;
+    kafka*) server=$root/tests/compat/kafka-node.sh settings+=("offsets.topic.replication.factor=$2" leader.imbalance.check.interval.seconds=2) ;;
   esac
   [[ $system != kafka-fsync ]] || settings+=(log.flush.interval.messages=1)
 }
@@ -64,7 +65,13 @@ start_nodes() { # N
     for ((i = 0; i < $1; i++)); do "$server" format --config "$work/cluster/$i/server.properties" >/dev/null 2>&1; done
   fi
   address=$(cluster bootstrap)
-  address=${address%%,*} pids=() started=$EPOCHREALTIME
+  address=${address%%,*}
+  launch_nodes "$1"
+}
+
+launch_nodes() { # N
+  local i
+  pids=() started=$EPOCHREALTIME
   for ((i = 0; i < $1; i++)); do
     "$server" server --config "$work/cluster/$i/server.properties" >>"$work/cluster/$i/log" 2>&1 </dev/null &
     pids+=($!)
@@ -74,6 +81,7 @@ start_nodes() { # N
 }
 cpu_ticks() { local pid sum=0; for pid in "${pids[@]}"; do sum=$((sum + $(awk '{ print $14 + $15 }' "/proc/$pid/stat"))); done; echo "$sum"; }
 rss_mb() { awk '$1 == "VmRSS:" { printf "%.1f", $2 / 1024 }' "/proc/${pids[0]}/status"; }
+cpu_ms() { awk -v t="$1" -v hz="$(getconf CLK_TCK)" -v n="$2" 'BEGIN { printf "%.3f", t * 1000 / hz / n }'; } # TICKS COUNT
 per_gb() { awk -v t="$1" -v hz="$(getconf CLK_TCK)" -v mb="$2" 'BEGIN { printf "%.3f", t / hz / (mb / 1000) }'; }
 load() { "$tools/load" "$@"; }
 
@@ -116,15 +124,74 @@ measure_consume() {
   read -r read speed < <(load consume "$address" bulk)
   record consume-cpu-s-per-gb "$(per_gb $(($(cpu_ticks) - before)) "$read")"
   record consume-mb-per-s "$speed"
+  before=$(cpu_ticks)
+  read -r read speed < <(load consume "$address" bulk 4)
+  record consume-v4-cpu-s-per-gb "$(per_gb $(($(cpu_ticks) - before)) "$read")"
 }
 
+# In two topics: Kafka's controller does not create more than 10,000 records at a time.
 measure_many() {
+  local before p50 p99 p999 longest alone
   start_nodes 1
   load first-ack "$address" first 1 "$started" >/dev/null
-  load create "$address" many 10000 1 >/dev/null
+  load create "$address" many 5000 1 >/dev/null
+  load create "$address" more 5000 1 >/dev/null
   sleep 3 # what it took to create them is given back
   record rss-10000-partitions-mb "$(rss_mb)"
+  load metadata "$address" 100 >/dev/null
+  before=$(cpu_ticks)
+  read -r p50 p99 p999 longest < <(load metadata "$address" 200)
+  record metadata-10000-partitions-p50-us "$p50"
+  record metadata-10000-partitions-p99-us "$p99"
+  record metadata-10000-partitions-cpu-ms "$(cpu_ms $(($(cpu_ticks) - before)) 200)"
+  read -r alone before < <(load hold "$address" 2000 "${pids[0]}")
+  record rss-10000-partitions-2000-connections-mb "$(awk -v kb="$before" 'BEGIN { printf "%.1f", kb / 1024 }')"
+  record rss-per-connection-kb "$(awk -v kb="$((before - alone))" 'BEGIN { printf "%.2f", kb / 2000 }')"
   cluster stop
+}
+
+measure_rebalances() {
+  local members ms cpu
+  for members in 10 100 1000; do
+    read -r ms cpu < <(load rebalance "$address" "members-$members" "$members" $((members < 1000 ? 50 : 10)) "${pids[@]}")
+    record "rebalance-$members-members-ms" "$ms"
+    record "rebalance-$members-members-cpu-ms" "$cpu"
+  done
+}
+
+# All groups have one coordinator. A thousand of them commit a thousand partitions each; then the node starts again.
+measure_coordinator() {
+  settings+=(offsets.topic.num.partitions=1)
+  start_nodes 1
+  load first-ack "$address" first 1 "$started" >/dev/null
+  load create "$address" many 1000 1 >/dev/null
+  measure_rebalances
+  load commit-many "$address" many 1000 >/dev/null
+  cluster stop
+  launch_nodes 1
+  record load-1000000-offsets-ms "$(load await-offset "$address" many-999 many "$started")"
+  sleep 3
+  record rss-1000000-offsets-mb "$(rss_mb)"
+  cluster stop
+}
+
+measure_commits() {
+  local p50 p99 p999 longest
+  load create "$address" commits 1 3 >/dev/null
+  load commit "$address" commits 1000 3 >/dev/null
+  read -r p50 p99 p999 longest < <(load commit "$address" commits 1000 10)
+  record commit-rf3-1000-per-s-p50-us "$p50"
+  record commit-rf3-1000-per-s-p99-us "$p99"
+}
+
+measure_idle() {
+  local before
+  load create "$address" idle 1000 3 >/dev/null
+  sleep 10
+  before=$(cpu_ticks)
+  sleep 20
+  record idle-1000-partitions-cpu-percent "$(cpu_ms $(($(cpu_ticks) - before)) 200)" # of 20 s, in hundredths
+  record idle-100-clients-cpu-percent "$(load idle "$address" idle 100 20 "${pids[@]}")"
 }
 
 measure_latency() {
@@ -183,27 +250,25 @@ measure_failover() {
   client_finish >"$work/verdict" || { cat "$work/verdict"; echo "bench: records were lost" >&2; exit 1; }
 }
 
-run_one_node() { # NAME
-  choose_system "$1" 1
+measure_one_node() {
   start_nodes 1
   measure_start 1
   measure_produce produce-rf1 1
   measure_consume
   record create-1000-partitions-ms "$(load create "$address" many 1000 1)"
   cluster stop
-  [[ $system == kafka* ]] || measure_many # it takes Kafka minutes
 }
 
 run_system() { # NAME
-  ((kills_only)) || run_one_node "$1"
+  choose_system "$1" 1
+  if measures bytes; then measure_one_node; fi
+  if measures groups; then measure_many; measure_coordinator; fi
   choose_system "$1" 3
   start_nodes 3
   measure_start 3
-  if ((kills_only == 0)); then
-    measure_produce replicate-rf3 3
-    measure_latency
-  fi
-  measure_failover
+  if measures bytes; then measure_produce replicate-rf3 3; measure_latency; fi
+  if measures groups; then measure_commits; measure_idle; fi
+  if measures kills; then measure_failover; fi
   cluster stop
 }
 
@@ -215,11 +280,29 @@ start-to-first-ack-ms-1-node|start to first acknowledged produce, one node, ms|3
 start-to-first-ack-ms-3-node|the same, three nodes, ms|300|
 rss-idle-mb-1-node|resident memory, idle node, MB|12|
 rss-10000-partitions-mb|the same with 10,000 partitions, MB|24|
+rss-10000-partitions-2000-connections-mb|the same with 10,000 partitions and 2,000 idle connections, MB|26|
+rss-per-connection-kb|of that for each connection, KiB|1|
 produce-rf1-cpu-s-per-gb|server CPU s/GB, produce, one replica|0.35|produce
 replicate-rf3-cpu-s-per-gb|server CPU s/GB, three replicas, acks=all|1.1|replicate
 consume-cpu-s-per-gb|server CPU s/GB, consume|0.10|consume
+consume-v4-cpu-s-per-gb|the same with Fetch v4, whose clients may not be given zstd|0.10|consume
 latency-rf3-1000-per-s-p50-us|acks=all, three replicas, 1,000 records/s, open loop: p50, µs|200|
 latency-rf3-1000-per-s-p99-us|the same: p99, µs|1000|
+commit-rf3-1000-per-s-p50-us|OffsetCommit, three replicas, 1,000 commits/s, open loop: p50, µs|150|
+commit-rf3-1000-per-s-p99-us|the same: p99, µs|1000|
+load-1000000-offsets-ms|a node with 1,000,000 committed offsets starts again: first OffsetFetch answered after, ms|1000|
+rss-1000000-offsets-mb|its resident memory then, MB|40|
+rebalance-10-members-ms|rebalance of 10 members, first JoinGroup to last SyncGroup answered, ms||
+rebalance-100-members-ms|of 100 members|10|
+rebalance-1000-members-ms|of 1,000 members|100|
+rebalance-10-members-cpu-ms|server CPU of a rebalance of 10 members, ms||
+rebalance-100-members-cpu-ms|of 100 members|10|
+rebalance-1000-members-cpu-ms|of 1,000 members|100|
+metadata-10000-partitions-p50-us|Metadata of 10,000 partitions: p50, µs||
+metadata-10000-partitions-p99-us|the same: p99, µs||
+metadata-10000-partitions-cpu-ms|server CPU of one, ms||
+idle-1000-partitions-cpu-percent|CPU of three nodes with 1,000 partitions and no clients, % of a core|1.5|
+idle-100-clients-cpu-percent|the same with 100 consumers and 100 producers that wait||
 create-1000-partitions-ms|1,000 partitions created and served, ms||
 kill-leader-to-next-ack-ms|kill -9 of a leader to the next ack, ms|300|
 kill-follower-to-next-ack-ms|the same for partitions that the dead node followed, ms|50|
@@ -254,10 +337,11 @@ rm -rf "$work"
 mkdir -p "$work"
 trap leave EXIT
 kafka_absent=$(kafka_missing)
-((cold || kills_only)) || touch_memory
+ulimit -Sn "$(ulimit -Hn)" # thousands of partitions and connections
+if measures bytes && ! ((cold)); then touch_memory; fi
 for ((round = 1; round <= rounds; round++)); do
   echo "round $round of $rounds"
-  ((kills_only)) || measure_floor
+  if measures bytes; then measure_floor; fi
   for name in ${only//,/ }; do
     [[ $name != kafka* || -z $kafka_absent ]] || continue
     run_system "$name"

@@ -6,8 +6,9 @@
 
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { API_CREATE_TOPICS = 19, BATCH_CRC_AT = 17, BATCH_LENGTH_AT = 8 };
+enum { API_FETCH = 1, API_FIND_COORDINATOR = 10, API_CREATE_TOPICS = 19, BATCH_CRC_AT = 17, BATCH_LENGTH_AT = 8 };
 
 int64_t raw_now_us(void)
 {
@@ -23,6 +24,20 @@ static struct buf *ask(const char *address, int16_t key, int16_t version, struct
     struct buf *frame = wire_call(&w, key, version, false, body, answer);
     wire_close(&w);
     return frame;
+}
+
+struct buf *raw_frame(int16_t key, int16_t version, struct slice body)
+{
+    struct writer w;
+    writer_init(&w, body.n + 32);
+    writer_i32(&w, 0); /* length, patched */
+    writer_i16(&w, key);
+    writer_i16(&w, version);
+    writer_i32(&w, 1); /* correlation */
+    wire_put_string(&w, "bench");
+    writer_bytes(&w, body);
+    writer_patch_i32(&w, 0, (int32_t)(writer_size(&w) - 4));
+    return writer_take(&w);
 }
 
 /* ---- metadata ---- */
@@ -175,11 +190,6 @@ struct buf *raw_produce_frame(const char *topic, int16_t acks, int32_t records, 
 {
     struct writer w;
     writer_init(&w, (size_t)records * (size + 16) + 256);
-    writer_i32(&w, 0); /* length, patched */
-    writer_i16(&w, WIRE_PRODUCE);
-    writer_i16(&w, 3);
-    writer_i32(&w, 1); /* correlation */
-    wire_put_string(&w, "bench");
     wire_put_string(&w, NULL); /* transactional id */
     writer_i16(&w, acks);
     writer_i32(&w, RAW_TIMEOUT_MS);
@@ -191,8 +201,9 @@ struct buf *raw_produce_frame(const char *topic, int16_t acks, int32_t records, 
     writer_i32(&w, 0); /* of the records, patched */
     write_batch(&w, records, size);
     writer_patch_i32(&w, length_at, (int32_t)(writer_size(&w) - length_at - 4));
-    writer_patch_i32(&w, 0, (int32_t)(writer_size(&w) - 4));
-    return writer_take(&w);
+    struct buf *frame = raw_frame(WIRE_PRODUCE, 3, writer_slice(&w));
+    writer_deinit(&w);
+    return frame;
 }
 
 int raw_produce_error(const struct buf *answer)
@@ -248,4 +259,60 @@ int32_t raw_count_serving(const char *address, const char *topic, const struct r
     int32_t serving = frame ? read_offsets(&r) : 0;
     buf_unref(frame);
     return serving;
+}
+
+/* ---- fetch ---- */
+
+void raw_put_fetch(struct writer *body, int16_t version, const char *topic, int32_t partition, int64_t offset, int32_t bytes_max)
+{
+    ASSERT(version == 4 || version == 11);
+    writer_i32(body, -1);  /* no replica */
+    writer_i32(body, 500); /* wait at most */
+    writer_i32(body, 1);   /* for so many bytes */
+    writer_i32(body, bytes_max);
+    writer_i8(body, 0);                     /* isolation */
+    if (version >= 7) writer_i32(body, 0);  /* no session */
+    if (version >= 7) writer_i32(body, -1); /* nor a new one */
+    writer_i32(body, 1);
+    wire_put_string(body, topic);
+    writer_i32(body, 1);
+    writer_i32(body, partition);
+    if (version >= 9) writer_i32(body, -1); /* any leader epoch */
+    writer_i64(body, offset);
+    if (version >= 5) writer_i64(body, -1); /* no log start: not a replica */
+    writer_i32(body, bytes_max);
+    if (version >= 7) writer_i32(body, 0); /* nothing forgotten */
+    if (version >= 11) wire_put_string(body, "");
+}
+
+/* ---- find coordinator ---- */
+
+/* v0. */
+static bool find_coordinator(const char *address, const char *group, char coordinator[RAW_ADDRESS_MAX])
+{
+    struct writer body;
+    struct reader r;
+    writer_init(&body, 64);
+    wire_put_string(&body, group);
+    struct buf *frame = ask(address, API_FIND_COORDINATOR, 0, writer_slice(&body), &r);
+    writer_deinit(&body);
+    if (!frame) return false;
+    int16_t error = reader_i16(&r);
+    (void)reader_i32(&r); /* node */
+    struct slice host = wire_get_string(&r);
+    int32_t port = reader_i32(&r);
+    bool is_known = reader_ok(&r) && error == 0;
+    if (is_known) (void)snprintf(coordinator, RAW_ADDRESS_MAX, "%.*s:%d", SLICE_ARG(host), port);
+    buf_unref(frame);
+    return is_known;
+}
+
+bool raw_await_coordinator(const char *address, const char *group, char coordinator[RAW_ADDRESS_MAX])
+{
+    int64_t deadline_us = raw_now_us() + (int64_t)RAW_TIMEOUT_MS * 1000;
+    while (!find_coordinator(address, group, coordinator)) {
+        if (raw_now_us() > deadline_us) return false;
+        (void)usleep(1000);
+    }
+    return true;
 }

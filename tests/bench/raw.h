@@ -21,6 +21,8 @@ struct raw_topic {
 };
 
 int64_t raw_now_us(void);
+/* Wraps a body in a whole frame, to be sent many times. Non-flexible versions. */
+struct buf *raw_frame(int16_t key, int16_t version, struct slice body);
 /* False when the node does not answer.  A topic that does not exist has no partitions. */
 bool raw_describe(const char *address, const char *topic, struct raw_topic *out);
 void raw_topic_deinit(struct raw_topic *topic);
@@ -31,6 +33,10 @@ int raw_create_topic(const char *address, const char *topic, int32_t partitions,
 struct buf *raw_produce_frame(const char *topic, int16_t acks, int32_t records, size_t size);
 /* The error in a Produce answer (a frame as wire_receive() gives it). */
 int raw_produce_error(const struct buf *answer);
+/* The body of a Fetch of one partition, v4 (before zstd, before sessions) or v11. */
+void raw_put_fetch(struct writer *body, int16_t version, const char *topic, int32_t partition, int64_t offset, int32_t bytes_max);
+/* The group's coordinator; asks until there is one. False: the time is up. */
+bool raw_await_coordinator(const char *address, const char *group, char coordinator[RAW_ADDRESS_MAX]);
 /* How many of the partitions that the broker at `address` leads answer ListOffsets without an error. */
 int32_t raw_count_serving(const char *address, const char *topic, const struct raw_topic *about);
 
