@@ -349,6 +349,26 @@ START_TEST(g_offdur_a_coordinator_that_loads_says_so)
 }
 END_TEST
 
+/* To the leader, from there to a follower while the leader flushes, the follower's flush, back, and the answer: nothing else is waited
+ * for, and nobody lingers. */
+START_TEST(a_commit_takes_four_ways_and_one_flush)
+{
+    struct fixture *f;
+    const int64_t way_us = 10 * SIM_MS, flush_us = 3 * SIM_MS;
+    (void)begin(&f, SETTINGS, 3);
+    sim_net_set_delay(f->sim, way_us, 0);
+    for (int i = 0; i < 3; i++) sim_disk_set_commit_latency(f->nodes[i].node, flush_us, 0);
+    ck_assert_int_eq(commit(f, 1), KAFKA_NONE);
+    sim_run_for(f->sim, SIM_SECOND); /* the followers wait at the leader again */
+    int64_t began_us = sim_now_us(f->sim);
+    ck_assert_int_eq(commit(f, 2), KAFKA_NONE);
+    int64_t took_us = sim_now_us(f->sim) - began_us;
+    ck_assert_int_ge(took_us, 4 * way_us + flush_us);
+    ck_assert_int_le(took_us, 4 * way_us + flush_us + 100);
+    fixture_end(f);
+}
+END_TEST
+
 /* What the loop reads between two looks at its sockets. */
 struct reading {
     struct fixture *f;
@@ -692,6 +712,7 @@ int main(void)
     tcase_add_test(cluster, g_offmon_a_coordinator_that_is_cut_off_goes_silent_in_time);
     tcase_add_test(cluster, g_offmon_a_commit_in_doubt_counts_when_it_is_committed);
     tcase_add_loop_test(cluster, g_offdur_a_coordinator_that_loads_says_so, 0, 2);
+    tcase_add_test(cluster, a_commit_takes_four_ways_and_one_flush);
     tcase_add_test(node, a_long_log_is_loaded_between_other_things);
     tcase_add_test(node, a_client_that_waits_may_leave);
     tcase_add_test(node, a_node_may_die_while_clients_wait);
