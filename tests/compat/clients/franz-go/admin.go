@@ -12,7 +12,7 @@ import (
 
 func (l *library) Admin(ctx context.Context, env *driver.Env) error {
 	topic, group := env.Name("admin"), env.Name("admin-group")
-	return driver.Steps(ctx,
+	return driver.Steps(ctx, kerr.UnknownTopicOrPartition,
 		driver.Step{Name: "create a topic", Run: func(ctx context.Context) error {
 			return l.CreateTopic(ctx, topic, 2, map[string]string{"retention.ms": "86400000"})
 		}},

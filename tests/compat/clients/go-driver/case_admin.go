@@ -15,11 +15,21 @@ type Step struct {
 	Run  func(context.Context) error
 }
 
-// Steps does all of them, even after one has failed.
-func Steps(ctx context.Context, steps ...Step) error {
+// Steps does all of them, even after one has failed. A node that has not heard yet of what another one created is asked again.
+func Steps(ctx context.Context, notHeardYet error, steps ...Step) error {
 	var all error
 	for _, step := range steps {
-		if err := step.Run(ctx); err != nil {
+		var err error
+		waited := Eventually(ctx, func() error {
+			if err = step.Run(ctx); errors.Is(err, notHeardYet) {
+				return err
+			}
+			return nil
+		})
+		if waited != nil {
+			err = waited
+		}
+		if err != nil {
 			all = errors.Join(all, fmt.Errorf("%s: %w", step.Name, err))
 		}
 	}

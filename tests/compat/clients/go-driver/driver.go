@@ -36,8 +36,14 @@ func (e *Env) KillLeader(ctx context.Context, topic string, partition int32) err
 	return e.ask(ctx, topic, fmt.Sprint(partition))
 }
 
-// reviveNodes brings back those that were killed.
-func (e *Env) reviveNodes(ctx context.Context) error { return e.ask(ctx) }
+// reviveNodes brings back those that were killed. On a busy machine a JVM may take longer than one try waits.
+func (e *Env) reviveNodes(ctx context.Context) error {
+	err := e.ask(ctx)
+	if err != nil {
+		err = e.ask(ctx)
+	}
+	return err
+}
 
 func (e *Env) ask(ctx context.Context, arguments ...string) error {
 	words := append(strings.Fields(e.killLeader), arguments...)

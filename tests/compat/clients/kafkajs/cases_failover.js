@@ -64,6 +64,7 @@ async function leaderKilled(cluster) {
   assert.ok(!killing, 'the stream was over before the leader was killed')
   await Promise.all([killed, reading])
   sameRecords(sent, got)
+  return 'each send names one partition, for kafkajs drops records when leaders change under a send to several'
 }
 
 module.exports = { 'group-killed': groupKilled, 'leader-killed': leaderKilled }

@@ -16,8 +16,8 @@ async function askKiller(...words) {
   await promisify(execFile)(command, [...first, ...words])
 }
 
-// Brings back the nodes that were killed.
-const reviveNodes = () => askKiller()
+// Brings back the nodes that were killed. On a busy machine a JVM may take longer than one try waits.
+const reviveNodes = () => askKiller().catch(() => askKiller())
 
 class Cluster {
   #open = []
