@@ -112,6 +112,7 @@ static enum err unlz4_frame(LZ4F_dctx *context, struct slice in, struct sink *s)
     LZ4F_frameInfo_t info;
     size_t consumed = in.n, want = LZ4F_getFrameInfo(context, &info, in.p, &consumed);
     if (LZ4F_isError(want) || info.dictID != 0) return ERR_CORRUPT;
+    if (info.blockMode != LZ4F_blockIndependent) return ERR_CORRUPT; /* Kafka, and so every Java consumer, refuses these */
     for (size_t at = consumed; want != 0;) {
         uint8_t *window = sink_begin(s);
         size_t produced = s->window;

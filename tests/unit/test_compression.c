@@ -160,6 +160,28 @@ START_TEST(gzip_reads_several_members)
 }
 END_TEST
 
+/* Apache Kafka takes no LZ4 frame whose blocks depend on each other, so no Java consumer could read what we had taken. */
+START_TEST(lz4_refuses_blocks_that_depend_on_each_other)
+{
+    static const char block[] = "\5\0\0\x80hello\0\0\0\0"; /* five bytes as they are, and the end mark */
+    const struct {
+        struct slice header;
+        enum err expected;
+    } frames[] = {{SLICE_LITERAL("\x04\x22\x4d\x18\x60\x40\x82"), ERR_OK}, {SLICE_LITERAL("\x04\x22\x4d\x18\x40\x40\xc0"), ERR_CORRUPT}};
+    for (int i = 0; i < 2; i++) {
+        struct buf *out;
+        struct writer w;
+        writer_init(&w, 0);
+        writer_bytes(&w, frames[i].header);
+        writer_bytes(&w, slice_make(block, sizeof block - 1));
+        ck_assert_int_eq(decompressed(COMPRESSION_LZ4, writer_slice(&w), 100, &out), frames[i].expected);
+        ck_assert(slice_equal_str(buf_slice(out), frames[i].expected == ERR_OK ? "hello" : ""));
+        buf_unref(out);
+        writer_deinit(&w);
+    }
+}
+END_TEST
+
 /* Level 22 without a known size writes a window of 128 MiB; the data itself may be small. */
 START_TEST(zstd_reads_frames_with_a_huge_window_without_allocating_it)
 {
@@ -193,6 +215,7 @@ int main(void)
     tcase_add_loop_test(tcase, damage_is_harmless, 0, CODECS);
     tcase_add_test(tcase, snappy_reads_xerial_framing);
     tcase_add_test(tcase, gzip_reads_several_members);
+    tcase_add_test(tcase, lz4_refuses_blocks_that_depend_on_each_other);
     tcase_add_test(tcase, zstd_reads_frames_with_a_huge_window_without_allocating_it);
     Suite *suite = suite_create("compression");
     suite_add_tcase(suite, tcase);
