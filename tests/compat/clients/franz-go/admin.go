@@ -57,7 +57,7 @@ func (l *library) describeTopic(ctx context.Context, topic string, partitions in
 }
 
 func (l *library) configs(ctx context.Context, topic string) error {
-	if err := l.configIs(ctx, topic, "retention.ms", "86400000"); err != nil {
+	if err := l.configBecomes(ctx, topic, "retention.ms", "86400000"); err != nil {
 		return err
 	}
 	altered, err := l.admin.AlterTopicConfigs(ctx, []kadm.AlterConfig{
@@ -67,7 +67,12 @@ func (l *library) configs(ctx context.Context, topic string) error {
 	for _, a := range altered {
 		err = errors.Join(err, a.Err)
 	}
-	return errors.Join(err, l.configIs(ctx, topic, "max.message.bytes", "2000000"), l.configIs(ctx, topic, "retention.ms", "604800000"))
+	return errors.Join(err, l.configBecomes(ctx, topic, "max.message.bytes", "2000000"), l.configBecomes(ctx, topic, "retention.ms", "604800000"))
+}
+
+// configBecomes: the broker that is asked may be told of a change after the one that was asked for it.
+func (l *library) configBecomes(ctx context.Context, topic, key, value string) error {
+	return driver.Eventually(ctx, func() error { return l.configIs(ctx, topic, key, value) })
 }
 
 func (l *library) configIs(ctx context.Context, topic, key, value string) error {

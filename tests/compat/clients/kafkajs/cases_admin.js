@@ -29,15 +29,16 @@ async function configOf(admin, topic, key) {
   return resources[0].configEntries.find(({ configName }) => configName === key).configValue
 }
 
-async function configuring(admin, topic) {
-  assert.equal(await configOf(admin, topic, 'retention.ms'), '86400000')
+async function configuring(cluster, admin, topic) {
+  const becomes = (key, value) => cluster.until(`${key} is ${value}`, async () => (await configOf(admin, topic, key)) === value)
+  await becomes('retention.ms', '86400000')
   // The old call, the only one that kafkajs has, sets all of a topic's configs.
   await admin.alterConfigs({
     validateOnly: false,
     resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries: [{ name: 'max.message.bytes', value: '2000000' }] }],
   })
-  assert.equal(await configOf(admin, topic, 'max.message.bytes'), '2000000')
-  assert.equal(await configOf(admin, topic, 'retention.ms'), '604800000')
+  await becomes('max.message.bytes', '2000000')
+  await becomes('retention.ms', '604800000')
   const { resources } = await admin.describeConfigs({ includeSynonyms: false, resources: [{ type: ConfigResourceTypes.BROKER, name: '1' }] })
   assert.ok(resources[0].configEntries.length > 10)
 }
@@ -82,7 +83,7 @@ async function admin(cluster) {
     topics: [{ topic, numPartitions: 2, replicationFactor: 3, configEntries: [{ name: 'retention.ms', value: '86400000' }] }],
   })
   await describing(cluster, client, topic)
-  await configuring(client, topic)
+  await configuring(cluster, client, topic)
   await changing(cluster, client, topic)
   await groups(cluster, client, topic)
   await refusals(cluster, client, topic)

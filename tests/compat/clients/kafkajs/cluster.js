@@ -49,8 +49,10 @@ class Cluster {
     return this.adminClient
   }
 
+  // It may meet a node that has not heard of a new topic yet: more tries than the five that are the default.
   producer(options = {}) {
-    return this.#connected(this.kafka.producer({ allowAutoTopicCreation: false, ...options }))
+    const retry = options.idempotent ? undefined : { retries: 15, maxRetryTime: 2_000 }
+    return this.#connected(this.kafka.producer({ allowAutoTopicCreation: false, retry, ...options }))
   }
 
   // Heartbeats tell of a rebalance: the default of three seconds between them makes each take that long. A consumer that loses

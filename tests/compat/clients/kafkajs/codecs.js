@@ -1,15 +1,13 @@
-// kafkajs brings gzip and takes the other codecs from elsewhere. Those that it names for lz4 and zstd are native code for older
-// versions of Node.js; these need no compiler.
+// kafkajs brings gzip and takes the other codecs from elsewhere. The packages that it names for lz4 and zstd want a compiler; these
+// do not.
 'use strict'
 
 const { CompressionCodecs, CompressionTypes } = require('kafkajs')
 
+// (lz4js would make blocks that depend on each other, which Kafka refuses.)
 const lz4 = () => {
-  const { compress, decompress } = require('lz4js')
-  return {
-    compress: async (encoder) => Buffer.from(compress(encoder.buffer)),
-    decompress: async (buffer) => Buffer.from(decompress(buffer)),
-  }
+  const { compressFrame, decompressFrame } = require('lz4-napi')
+  return { compress: (encoder) => compressFrame(encoder.buffer), decompress: (buffer) => decompressFrame(buffer) }
 }
 
 const zstd = () => {

@@ -17,7 +17,7 @@ func (l *library) Admin(ctx context.Context, env *driver.Env) error {
 		}},
 		driver.Step{Name: "describe the cluster", Run: l.describeCluster},
 		driver.Step{Name: "describe the topic", Run: func(context.Context) error { return l.describeTopic(topic, 2) }},
-		driver.Step{Name: "its configs", Run: func(context.Context) error { return l.configs(topic) }},
+		driver.Step{Name: "its configs", Run: func(ctx context.Context) error { return l.configs(ctx, topic) }},
 		driver.Step{Name: "a broker's configs", Run: l.brokerConfigs},
 		driver.Step{Name: "add partitions", Run: func(ctx context.Context) error { return l.addPartitions(ctx, topic) }},
 		driver.Step{Name: "delete records", Run: func(ctx context.Context) error { return l.deleteRecords(ctx, topic) }},
@@ -55,8 +55,8 @@ func (l *library) describeTopic(topic string, partitions int) error {
 	return nil
 }
 
-func (l *library) configs(topic string) error {
-	if err := l.configIs(topic, "retention.ms", "86400000"); err != nil {
+func (l *library) configs(ctx context.Context, topic string) error {
+	if err := l.configBecomes(ctx, topic, "retention.ms", "86400000"); err != nil {
 		return err
 	}
 	larger := "2000000"
@@ -64,10 +64,15 @@ func (l *library) configs(topic string) error {
 		"max.message.bytes": {Operation: sarama.IncrementalAlterConfigsOperationSet, Value: &larger},
 		"retention.ms":      {Operation: sarama.IncrementalAlterConfigsOperationDelete},
 	}, false)
-	incremental = errors.Join(incremental, l.configIs(topic, "max.message.bytes", larger), l.configIs(topic, "retention.ms", "604800000"))
+	incremental = errors.Join(incremental, l.configBecomes(ctx, topic, "max.message.bytes", larger), l.configBecomes(ctx, topic, "retention.ms", "604800000"))
 	// The old call sets all of a topic's configs.
 	all := l.admin.AlterConfig(sarama.TopicResource, topic, pointers(map[string]string{"retention.ms": "3600000"}), false)
-	return errors.Join(incremental, all, l.configIs(topic, "retention.ms", "3600000"), l.configIs(topic, "max.message.bytes", "1048588"))
+	return errors.Join(incremental, all, l.configBecomes(ctx, topic, "retention.ms", "3600000"), l.configBecomes(ctx, topic, "max.message.bytes", "1048588"))
+}
+
+// configBecomes: the broker that is asked may be told of a change after the one that was asked for it.
+func (l *library) configBecomes(ctx context.Context, topic, key, value string) error {
+	return driver.Eventually(ctx, func() error { return l.configIs(topic, key, value) })
 }
 
 func (l *library) configIs(topic, key, value string) error {
