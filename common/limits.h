@@ -7,14 +7,21 @@
 #define HOST_MAX 255               /* RFC 1035 */
 #define PATH_BYTES_MAX 4096        /* Linux PATH_MAX */
 #define TOPIC_NAME_MAX 249         /* Kafka's: leaves room for "-PARTITION" in a 255-byte directory name */
-#define CLIENT_ID_MAX 255          /* shown in logs and metrics; longer ones are cut */
+#define CLIENT_ID_MAX 255          /* shown in logs, metrics and messages; longer ones are cut, and other names, too */
 
 /* -- wire -- */
 #define FRAME_BYTES_MIN 8          /* api key, version, correlation id */
 #define ARRAY_COUNT_MAX 1000000    /* Kafka 4.4 reads no longer arrays */
 #define TAG_COUNT_MAX 10000        /* the same for tagged fields */
 #define DECODE_BUDGET_FACTOR 16    /* decoded structs may take this many times the bytes on the wire ... */
-#define DECODE_BUDGET_BASE 65536   /* ... plus this, so that small requests never fail */
+#define DECODE_BUDGET_BASE 65536   /* ... plus this, so that small requests never fail ... */
+#define DECODE_BYTES_MAX (32u << 20) /* ... and no more than this: a request for 100,000 partitions takes 10 MB */
+#define ANSWER_BYTES_MAX (128u << 20) /* one answer without its records; Metadata of 100,000 partitions takes 20 MB while it is made */
+#define ANSWERS_BYTES_MAX (64u << 20) /* of all connections, waiting in memory for their readers; beyond it who reads nothing goes */
+#define TURN_ANSWER_BYTES (256u << 10) /* of one connection that asks without a pause, before others have their turn: one large Metadata */
+#define WAITING_FETCH_BYTES_MAX (64u << 20) /* fetches that wait for data; beyond it they are answered with what there is */
+#define GROUPS_PER_REQUEST_MAX 10000 /* each takes half a KB while it is asked about, for some bytes on the wire */
+#define CONFIG_NAMES_MAX 1000      /* settings named for one resource: more than there are */
 #define UNANSWERED_REQUESTS_MAX 64 /* per connection; idempotent producers keep 5, librdkafka pipelines more */
 #define FRAME_CHARGE_MIN 16384     /* smaller frames are not charged to the request memory budget */
 #define CONNECTION_READ_BYTES 65536 /* one read of a connection */
@@ -32,6 +39,7 @@
 /* -- replication -- */
 #define PRODUCER_BATCHES_KEPT 5    /* per producer and partition: Kafka clients keep at most 5 in flight */
 #define FETCH_SESSIONS_MAX 1000    /* Kafka's max.incremental.fetch.session.cache.slots */
+#define FETCH_SESSION_ENTRIES_MAX 500000 /* partitions in the sessions of consumers: 120 MB; then fetches go without a session */
 #define PRODUCER_ID_BLOCK 1000     /* ids that a broker takes from the controller at a time, as Kafka */
 
 /* -- coordinators -- */

@@ -54,6 +54,7 @@ static void end(struct connection *connection)
     connection->starting = connection->blocking = NULL;
     memory_abandon(connection);
     env_timer_clear(connection->server->env, &connection->unmute);
+    relief_on_drained(connection);
     for (struct list_node *node; (node = list_pop_front(&connection->requests));) {
         struct request *request = CONTAINER_OF(node, struct request, node);
         memory_release(request->memory, request->charged);
@@ -80,14 +81,14 @@ static void log_closing(struct connection *connection, enum server_cause cause, 
                      "closed %s on listener %s: %s", connection_peer(connection), connection->listener->name, reason);
 }
 
-void connection_refuse(struct connection *connection, const char *format, ...)
+void connection_refuse(struct connection *connection, enum server_cause cause, const char *format, ...)
 {
     char reason[LOG_LINE_MAX];
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
-    log_closing(connection, SERVER_BAD_FRAME, reason);
+    log_closing(connection, cause, reason);
     connection_close(connection);
 }
 
@@ -95,8 +96,11 @@ void connection_refuse(struct connection *connection, const char *format, ...)
 
 static void write_answer(struct connection *connection, const struct request *request, const struct env_piece *pieces, size_t count)
 {
-    int64_t size = 4;
-    for (size_t i = 0; i < count; i++) size += pieces[i].length;
+    int64_t size = 4, in_memory = FRAME_HEADER_BYTES;
+    for (size_t i = 0; i < count; i++) {
+        size += pieces[i].length;
+        if (pieces[i].buf) in_memory += pieces[i].length;
+    }
     ASSERT(size <= INT32_MAX);
     struct buf *header = buf_create(FRAME_HEADER_BYTES);
     header->size = FRAME_HEADER_BYTES;
@@ -105,7 +109,10 @@ static void write_answer(struct connection *connection, const struct request *re
     struct env_piece first = env_piece_buf(header);
     env_write(connection->server->env, connection->stream, &first, 1);
     if (count) env_write(connection->server->env, connection->stream, pieces, count);
-    if (env_stream_queued(connection->stream) > OUTPUT_BYTES_MAX) connection->is_output_full = true;
+    connection->turn_bytes += in_memory;
+    connection->server->turn_bytes += in_memory;
+    bool is_too_much = relief_on_answer(connection, in_memory);
+    if (is_too_much || env_stream_queued(connection->stream) > OUTPUT_BYTES_MAX) connection->is_output_full = true;
 }
 
 static void forget_request(struct connection *connection, struct request *request)
@@ -250,7 +257,7 @@ static void start_request(struct connection *connection, struct buf *frame)
     struct server *server = connection->server;
     struct request *request = parse_request(connection, frame, env_now_us(server->env));
     if (!request) {
-        connection_refuse(connection, "the header of a request is cut short");
+        connection_refuse(connection, SERVER_BAD_FRAME, "the header of a request is cut short");
         return;
     }
     request->memory = connection->memory;
@@ -279,16 +286,18 @@ static void refuse_size(struct connection *connection)
 {
     const struct assembler *assembler = &connection->assembler;
     const char *guess = assembler_guess(assembler->length);
-    connection_refuse(connection, "a frame of %d bytes is not between %d and %d (socket.request.max.bytes)%s%s", assembler->frame_size,
-                      assembler->frame_bytes_min, assembler->frame_bytes_max, guess ? ": this looks like " : "", guess ? guess : "");
+    connection_refuse(connection, SERVER_BAD_FRAME, "a frame of %d bytes is not between %d and %d (socket.request.max.bytes)%s%s",
+                      assembler->frame_size, assembler->frame_bytes_min, assembler->frame_bytes_max, guess ? ": this looks like " : "",
+                      guess ? guess : "");
 }
 
-/* Starts the requests in *input as far as they may start. */
+/* Starts the requests in *input as far as they may start; a few at a time when the answers are large. */
 static void pump(struct connection *connection, struct slice *input)
 {
     ASSERT(!connection->is_pumping);
     connection->is_pumping = true;
-    while (input->n > 0 && may_start(connection)) {
+    connection->turn_bytes = 0;
+    while (input->n > 0 && may_start(connection) && connection->turn_bytes < TURN_ANSWER_BYTES) {
         if (assembler_is_idle(&connection->assembler)) connection->frame_started_us = env_now_us(connection->server->env);
         struct buf *frame = NULL;
         switch (assembler_feed(&connection->assembler, input, &frame)) {
@@ -368,6 +377,7 @@ static void on_event(void *user, struct env_stream *stream, const struct env_str
     case ENV_STREAM_BYTES: on_bytes(connection, event->bytes); break;
     case ENV_STREAM_DRAINED:
         connection->is_output_full = false;
+        relief_on_drained(connection);
         after_finish(connection);
         break;
     case ENV_STREAM_CLOSED: end(connection); break;

@@ -8,6 +8,9 @@
  * with the length that was announced; at most UNANSWERED_REQUESTS_MAX requests are unanswered, then reading stops; reading stops
  * also while much output is queued and while the node's request memory is used up. Idle connections hold no buffer.
  *
+ * What bounds all of them together: request memory for what comes, ANSWERS_BYTES_MAX for what waits to leave. Who holds one of the
+ * two, gets on with nothing and keeps others from theirs is cut off (proto/relief.c).
+ *
  * Who owns a request: the handler, from on_request() until it calls request_respond(), request_finish() or request_close(), also
  * when the connection breaks meanwhile: answers to a broken connection are dropped. */
 #ifndef SKIFF_PROTO_CONNECTION_H
@@ -100,9 +103,9 @@ struct server_handler {
     void *user;
 };
 
-/* Memory for frames above FRAME_CHARGE_MIN. A connection that does not get its next piece stops reading and waits in order.
- * The first in the queue may overdraw when all that is used is held by the unfinished frames of those who wait: so somebody
- * always gets on, and the excess is at most one frame. */
+/* Memory for frames above FRAME_CHARGE_MIN. A connection that does not get its next piece stops reading and waits in order, for all
+ * that its frame still needs. The first in the queue may overdraw when all that is used is held by the unfinished frames of those who wait:
+ * so somebody always gets on, and the excess is at most one frame. */
 struct request_memory {
     int64_t limit;
     int64_t used;
@@ -114,6 +117,7 @@ struct request_memory {
 enum server_cause {
     SERVER_BAD_FRAME,
     SERVER_BAD_REQUEST,
+    SERVER_OVERLOADED,   /* it held memory that others wait for */
     SERVER_FULL,         /* max.connections */
     SERVER_ADDRESS_FULL, /* max.connections.per.ip */
     SERVER_CAUSE_COUNT
@@ -131,8 +135,12 @@ struct server {
     struct map addresses;      /* connections by peer address */
     uint32_t connection_count; /* without those of protected listeners */
     uint64_t accepted_count, refused_count;
+    int64_t turn_bytes;    /* of answers, since the ready ones were gone through last */
+    int64_t answers_bytes; /* answers in memory that wait for their readers; at least what there is */
     struct env_timer ready_timer;
-    struct env_timer sweep_timer; /* idle and slow connections */
+    struct env_timer sweep_timer;    /* idle and slow connections */
+    struct env_timer request_relief; /* somebody waits for request memory */
+    struct env_timer answer_relief;  /* answers_bytes is beyond its limit */
     struct log_limit log_limits[SERVER_CAUSE_COUNT];
 };
 

@@ -29,8 +29,9 @@ struct connection {
     struct env_stream *stream; /* NULL: closed, freed as soon as nobody works on it */
     struct assembler assembler;
     struct request_memory *memory;
-    int64_t charged;      /* for the unfinished frame */
-    int64_t wanted;       /* while waiting: bytes more */
+    int64_t charged; /* for the unfinished frame */
+    int64_t wanted;  /* while waiting: bytes more */
+    int64_t waiting_since_us;
     struct list requests; /* in order of arrival; the first is not finished */
     uint32_t request_count;
     struct request *starting; /* inside on_request() */
@@ -41,6 +42,10 @@ struct connection {
     int64_t frame_started_us;
     struct env_timer unmute;
     int64_t muted_until_us; /* 0: not muted */
+    int64_t turn_bytes;         /* of answers, since it began to start requests */
+    int64_t answers_bytes;      /* its share of server->answers_bytes */
+    int64_t answers_left;       /* queued when relief last looked */
+    int64_t answers_stalled_us; /* since when nothing has left, as far as relief has seen; 0: it has not looked */
     bool is_output_full;
     bool is_ending; /* closes when the answers are out; nothing starts any more */
     bool is_pumping;
@@ -52,7 +57,7 @@ void connection_open(struct server *server, struct server_listener *listener, st
 /* Goes on with what it holds. */
 void connection_continue(struct connection *connection);
 /* One log line, then connection_close(). */
-void connection_refuse(struct connection *connection, const char *format, ...) PRINTF_LIKE(2, 3);
+void connection_refuse(struct connection *connection, enum server_cause cause, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* For log lines. */
 const char *server_cause_text(enum server_cause cause);
@@ -66,5 +71,15 @@ NODISCARD bool memory_charge(struct connection *connection, int64_t capacity);
 void memory_release(struct request_memory *memory, int64_t bytes);
 /* Leaves the queue and gives back what the unfinished frame holds. */
 void memory_abandon(struct connection *connection);
+
+/* relief.c: who holds what others need, and does nothing with it. */
+void relief_init(struct server *server);
+void relief_deinit(struct server *server);
+/* The connection waits for request memory from now on. */
+void relief_on_waiting(struct connection *connection);
+/* `bytes` of answers in memory were queued; whether the node has too much of that. */
+NODISCARD bool relief_on_answer(struct connection *connection, int64_t bytes);
+/* All answers have left, or never will. */
+void relief_on_drained(struct connection *connection);
 
 #endif

@@ -14,21 +14,22 @@
 
 /* ---- request memory ------------------------------------------------------------------------------------------------ */
 
-static bool can_grant(const struct request_memory *memory, int64_t bytes, int64_t held_by_asker)
+static bool can_grant(const struct request_memory *memory, int64_t bytes)
 {
-    return memory->used + bytes <= memory->limit || memory->used == memory->held_by_waiting + held_by_asker;
+    return memory->used + bytes <= memory->limit || memory->used == memory->held_by_waiting;
 }
 
 static void wake_first(struct request_memory *memory)
 {
     for (struct list_node *node; (node = list_first(&memory->waiting));) {
         struct connection *connection = CONTAINER_OF(node, struct connection, waiting_node);
-        if (!can_grant(memory, connection->wanted, 0)) return;
+        if (!can_grant(memory, connection->wanted)) return;
         list_remove(node);
         memory->held_by_waiting -= connection->charged;
         memory->used += connection->wanted;
         connection->charged += connection->wanted;
         connection->wanted = 0;
+        connection->frame_started_us = env_now_us(connection->server->env); /* it was not its own slowness */
         server_make_ready(connection);
     }
 }
@@ -39,17 +40,20 @@ bool memory_charge(struct connection *connection, int64_t capacity)
     int64_t bytes = capacity - connection->charged;
     ASSERT(!list_is_linked(&connection->waiting_node));
     if (bytes <= 0) return true; /* granted while it waited */
-    if (list_is_empty(&memory->waiting) && can_grant(memory, bytes, connection->charged)) {
+    if (list_is_empty(&memory->waiting) && memory->used + bytes <= memory->limit) {
         memory->used += bytes;
         connection->charged = capacity;
         return true;
     }
-    connection->wanted = bytes;
+    /* Whoever waits gets all that its frame needs: else each could overdraw for its next piece, and wait again with that in hand. */
+    connection->wanted = connection->assembler.frame_size - connection->charged;
     memory->held_by_waiting += connection->charged;
     list_push_back(&memory->waiting, &connection->waiting_node);
     env_mark(connection->server->env, "connection: request memory is used up");
     wake_first(memory);
-    return list_is_linked(&connection->waiting_node) ? false : true;
+    if (!list_is_linked(&connection->waiting_node)) return true;
+    relief_on_waiting(connection);
+    return false;
 }
 
 void memory_release(struct request_memory *memory, int64_t bytes)
@@ -99,6 +103,7 @@ const char *server_cause_text(enum server_cause cause)
     static const char *const texts[SERVER_CAUSE_COUNT] = {
         [SERVER_BAD_FRAME] = "connections closed for what is no request",
         [SERVER_BAD_REQUEST] = "connections closed for what they asked",
+        [SERVER_OVERLOADED] = "connections closed that held memory others waited for",
         [SERVER_FULL] = "connections refused (max.connections)",
         [SERVER_ADDRESS_FULL] = "connections refused (max.connections.per.ip)",
     };
@@ -174,11 +179,19 @@ void server_make_ready(struct connection *connection)
 static void on_ready(struct env_timer *timer, int64_t now_us)
 {
     struct server *server = CONTAINER_OF(timer, struct server, ready_timer);
+    struct list_node *node = NULL;
     struct list now;
     list_init(&now);
-    (void)now_us;
-    for (struct list_node *node; (node = list_pop_front(&server->ready));) list_push_back(&now, node);
-    for (struct list_node *node; (node = list_pop_front(&now));) connection_continue(CONTAINER_OF(node, struct connection, ready_node));
+    while ((node = list_pop_front(&server->ready))) list_push_back(&now, node);
+    server->turn_bytes = 0;
+    while (server->turn_bytes < TURN_ANSWER_BYTES && (node = list_pop_front(&now)))
+        connection_continue(CONTAINER_OF(node, struct connection, ready_node));
+    /* The others are first in the next turn, after whoever has sent something meanwhile. */
+    while ((node = list_last(&now))) {
+        list_remove(node);
+        list_push_front(&server->ready, node);
+    }
+    if (!list_is_empty(&server->ready)) env_timer_set(server->env, timer, now_us + 1);
 }
 
 /* ---- idle and slow ------------------------------------------------------------------------------------------------- */
@@ -220,8 +233,8 @@ static void on_sweep(struct env_timer *timer, int64_t now_us)
     LIST_FOR_EACH (&server->connections, node) {
         struct connection *connection = CONTAINER_OF(node, struct connection, node);
         if (is_slow(connection, now_us))
-            connection_refuse(connection, "a frame of %d bytes came slower than %d bytes/s", connection->assembler.frame_size,
-                              SLOW_FRAME_BYTES_PER_S);
+            connection_refuse(connection, SERVER_BAD_FRAME, "a frame of %d bytes came slower than %d bytes/s",
+                              connection->assembler.frame_size, SLOW_FRAME_BYTES_PER_S);
         else if (is_idle(connection, now_us))
             connection_close(connection);
     }
@@ -251,6 +264,7 @@ void server_init(struct server *server, struct env *env, const struct server_lim
     map_init(&server->addresses, env_random64(env));
     env_timer_init(&server->ready_timer, on_ready);
     env_timer_init(&server->sweep_timer, on_sweep);
+    relief_init(server);
 }
 
 enum err server_listen(struct server *server, const char *name, const char *host, uint16_t port, bool is_protected, uint16_t *bound)
@@ -300,5 +314,6 @@ void server_deinit(struct server *server)
     }
     env_timer_clear(server->env, &server->ready_timer);
     env_timer_clear(server->env, &server->sweep_timer);
+    relief_deinit(server);
     map_deinit(&server->addresses);
 }

@@ -1,13 +1,14 @@
 #include "broker/node/broker_options.h"
 
 #include "broker/node/log_dir.h"
+#include "common/checked.h"
 #include "common/mem.h"
 #include "common/str.h"
 
 #include <stdio.h>
 
-#define TAIL_BYTES_MAX               (16u << 20) /* recent appends kept in memory for followers and tailing consumers */
-#define REQUESTS_OF_THE_LARGEST_SIZE 4           /* the request memory, when queued.max.request.bytes does not say */
+#define TAIL_BYTES_MAX               (16u << 20) /* recent appends kept in memory for followers and tailing consumers; no more than requests may take */
+#define REQUESTS_OF_THE_LARGEST_SIZE 4 /* the request memory, when queued.max.request.bytes does not say */
 
 void log_dir_names_init(struct log_dir_names *dirs, const struct config *config)
 {
@@ -105,7 +106,7 @@ struct replica_manager_options broker_replica_options(const struct config *confi
     options.throttled_rates[THROTTLE_LEADER] = config_number(config, CONFIG_LEADER_REPLICATION_THROTTLED_RATE);
     options.throttled_rates[THROTTLE_FOLLOWER] = config_number(config, CONFIG_FOLLOWER_REPLICATION_THROTTLED_RATE);
     options.open_files_max = open_files_max;
-    options.tail_bytes_max = TAIL_BYTES_MAX;
+    options.tail_bytes_max = (size_t)min_i64(TAIL_BYTES_MAX, broker_server_limits(config).memory_bytes_max);
     return options;
 }
 

@@ -133,6 +133,7 @@ struct io_stream {
     int fd;                /* -1: none yet */
     int mask;
     bool is_connecting, is_paused, is_write_blocked, is_finishing, is_shut_down, is_closed;
+    bool is_flowing; /* the last read was full */
     bool tells_drained;
     enum err pending_err;     /* to be told as CLOSED at the end of the turn */
     struct env_piece *pieces; /* a queue: [first, first + count) of a ring */

@@ -133,7 +133,9 @@ static bool read_once(struct io_stream *stream)
 {
     struct io *io = stream->io;
     size_t room = stream->stream.room_size;
-    size_t spill = room < sizeof io->read_buffer - CONNECTION_SPILL_BYTES ? sizeof io->read_buffer - room : CONNECTION_SPILL_BYTES;
+    /* The first bytes of many, and of a large frame that may have to wait for memory, are few: what cannot be used yet is kept. */
+    bool is_small = room >= sizeof io->read_buffer - CONNECTION_SPILL_BYTES || (room == 0 && !stream->is_flowing);
+    size_t spill = is_small ? CONNECTION_SPILL_BYTES : sizeof io->read_buffer - room;
     struct iovec parts[] = {{stream->stream.room, room}, {io->read_buffer, spill}};
     ssize_t got = readv(stream->fd, parts, 2);
     if (got < 0) {
@@ -145,6 +147,7 @@ static bool read_once(struct io_stream *stream)
         io_stream_fail(stream, ERR_RESET);
         return false;
     }
+    stream->is_flowing = (size_t)got == room + spill;
     tell_bytes(stream, parts, (size_t)got);
     return (size_t)got == room + spill;
 }

@@ -16,6 +16,9 @@
 #define KEY_CLOSE  20003
 #define KEY_SILENT 20004
 #define KEY_APPEND 20005 /* gives its frame back, then answers when the test says so */
+#define KEY_LARGE  20006 /* answered at once, with much */
+
+#define LARGE_BYTES 200000
 
 struct call {
     struct channel_call call;
@@ -52,6 +55,14 @@ static void on_abandoned(struct request *request)
     request_finish(request);
 }
 
+static struct buf *make_large(void)
+{
+    struct buf *large = buf_create(LARGE_BYTES);
+    memset(large->data, 0, LARGE_BYTES);
+    large->size = LARGE_BYTES;
+    return large;
+}
+
 static enum request_progress on_request(void *user, struct request *request)
 {
     struct world *w = user;
@@ -59,6 +70,7 @@ static enum request_progress on_request(void *user, struct request *request)
     request->user = w;
     switch (request->api_key) {
     case KEY_ECHO: request_respond_buf(request, buf_copy(request->body)); return REQUEST_DONE;
+    case KEY_LARGE: request_respond_buf(request, make_large()); return REQUEST_DONE;
     case KEY_CLOSE: request_close(request, "the test says so"); return REQUEST_DONE;
     case KEY_SILENT: request_finish(request); return REQUEST_DONE;
     case KEY_APPEND: request_release_frame(request); break;
@@ -351,6 +363,41 @@ END_TEST
 
 /* ---- limits -------------------------------------------------------------------------------------------------------- */
 
+static int64_t most_used;
+static void note_memory(void *context)
+{
+    const struct world *w = context;
+    if (w->server.memory.used > most_used) most_used = w->server.memory.used;
+}
+
+/* Frames that come in many pieces: what they take together passes the limit by one frame at most. */
+START_TEST(request_memory_is_overdrawn_by_one_frame_at_most)
+{
+    struct server_limits before = limits;
+    limits.memory_bytes_max = 300000;
+    struct world *w = begin((uint64_t)_i);
+    limits = before;
+    struct channel *channels[8];
+    sim_net_set_window(w->sim, 8000, 20000);
+    most_used = 0;
+    sim_after_each_event(w->sim, note_memory, w);
+    for (size_t i = 0; i < 8; i++) {
+        struct channel_handler handler = {.on_closed = on_channel_closed, .user = w};
+        channels[i] = channel_open(w->client_env, "broker", 9092, "tester", 10 * SIM_SECOND, 8 << 20, &handler);
+        w->channel = channels[i];
+        for (int k = 0; k < 2; k++) send_call(w, KEY_ECHO, 500000, 600 * SIM_SECOND);
+    }
+    wait_for_all(w);
+    for (size_t i = 0; i < w->call_count; i++) ck_assert_int_eq(w->calls[i].err, ERR_OK);
+    ck_assert_int_gt(most_used, 300000);
+    ck_assert_int_le(most_used, 300000 + 500100);
+    ck_assert_int_eq(w->server.memory.used, 0);
+    for (size_t i = 0; i < 8; i++) channel_close(channels[i]);
+    w->channel = NULL;
+    end(w);
+}
+END_TEST
+
 START_TEST(request_memory_is_shared_without_a_deadlock)
 {
     struct server_limits before = limits;
@@ -375,6 +422,84 @@ START_TEST(request_memory_is_shared_without_a_deadlock)
     ck_assert_uint_gt(sim_mark_count(w->sim, "connection: request memory is used up"), 0);
     for (size_t i = 0; i < 8; i++) channel_close(channels[i]);
     w->channel = NULL;
+    end(w);
+}
+END_TEST
+
+/* Many small requests with large answers, from many peers at once: nobody is served out before the next has a turn. */
+START_TEST(large_answers_are_given_in_turns)
+{
+    struct world *w = begin(14);
+    sim_net_set_window(w->sim, 1 << 20, 1 << 20);
+    for (int i = 0; i < 10; i++) {
+        open_raw(w);
+        for (int k = 0; k < 20; k++) send_raw(w, slice_make("\x00\x00\x00\x0a\x4e\x26\x00\x00\x00\x00\x00\x01\xff\xff", 14));
+    }
+    size_t most = 0;
+    while (w->started < 200) {
+        size_t before = w->started;
+        ck_assert(sim_step(w->sim));
+        if (w->started - before > most) most = w->started - before;
+    }
+    ck_assert_uint_le(most, 2 + 2); /* those who go on, and one that has just sent something */
+    ck_assert_uint_ge(most, 1);
+    end(w);
+}
+END_TEST
+
+/* Peers that announce much, send enough to be given request memory, and then next to nothing. */
+START_TEST(slow_frames_give_way_when_others_wait_for_their_memory)
+{
+    static const uint8_t head[20000] = {0x00, 0x0f, 0x00, 0x00};
+    struct server_limits before = limits;
+    limits.memory_bytes_max = 300000;
+    struct world *w = begin(12);
+    limits = before;
+    open_raw(w);
+    send_raw(w, slice_make(head, sizeof head));
+    sim_run_for(w->sim, 5 * SIM_SECOND);
+    ck_assert(!w->is_raw_closed); /* nobody minds */
+    ck_assert_int_ge(w->server.memory.used, 300000);
+    open_channel(w);
+    send_call(w, KEY_ECHO, 200000, 60 * SIM_SECOND);
+    ck_assert(sim_wait(w->sim, all_answered, w, 4 * SIM_SECOND));
+    ck_assert_int_eq(w->calls[0].err, ERR_OK);
+    ck_assert(w->is_raw_closed);
+    ck_assert_uint_eq(sim_mark_count(w->sim, "connection: a slow frame gives way"), 1);
+    ck_assert_int_eq(w->server.memory.used, 0);
+    end(w);
+}
+END_TEST
+
+#define DEAF_PEERS    24
+#define DEAF_REQUESTS 6
+
+/* They ask and do not read: 24 times more than 4 MB of answers. */
+START_TEST(unread_answers_have_a_bound_over_all_connections)
+{
+    struct world *w = begin(13);
+    struct buf *request = buf_create(900004);
+    memcpy(request->data, "\x00\x0d\xbb\xa0\x4e\x20\x00\x00\x00\x00\x00\x01\xff\xff", 14);
+    memset(request->data + 14, 0, 900004 - 14);
+    request->size = 900004;
+    for (int i = 0; i < DEAF_PEERS; i++) {
+        open_raw(w);
+        env_stream_pause(w->client_env, w->raw);
+        for (int k = 0; k < DEAF_REQUESTS; k++) send_raw(w, buf_slice(request));
+        sim_run_for(w->sim, SIM_MS);
+    }
+    open_channel(w);
+    for (int i = 0; i < 20; i++) {
+        send_call(w, KEY_ECHO, 100000, 10 * SIM_SECOND); /* the deaf have request memory, too, which they must give up first */
+        wait_for_all(w);
+        ck_assert_int_eq(w->calls[i].err, ERR_OK);
+        sim_run_for(w->sim, SIM_SECOND);
+    }
+    ck_assert_int_le(w->server.answers_bytes, ANSWERS_BYTES_MAX);
+    ck_assert_int_ge(w->server.answers_bytes, ANSWERS_BYTES_MAX / 2); /* not more go than must */
+    ck_assert_uint_gt(sim_mark_count(w->sim, "connection: an unread queue gives way"), 0);
+    ck_assert_uint_lt(w->closed_connections, DEAF_PEERS);
+    buf_unref(request);
     end(w);
 }
 END_TEST
@@ -516,7 +641,11 @@ int main(void)
     tcase_add_loop_test(tcase, w_1_bad_frames_close_their_connection_only, 0, (int)(sizeof bad / sizeof *bad));
     tcase_add_test(tcase, w_1_a_flood_of_bad_frames_costs_few_log_lines);
     tcase_add_test(tcase, w_1_a_long_length_alone_takes_no_memory);
+    tcase_add_loop_test(tcase, request_memory_is_overdrawn_by_one_frame_at_most, 1, 4);
     tcase_add_loop_test(tcase, request_memory_is_shared_without_a_deadlock, 1, 11);
+    tcase_add_test(tcase, large_answers_are_given_in_turns);
+    tcase_add_test(tcase, slow_frames_give_way_when_others_wait_for_their_memory);
+    tcase_add_test(tcase, unread_answers_have_a_bound_over_all_connections);
     tcase_add_test(tcase, idle_connections_are_closed_and_waiting_ones_are_not);
     tcase_add_test(tcase, idle_connections_between_nodes_stay);
     tcase_add_test(tcase, connections_per_address_are_limited);
