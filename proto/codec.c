@@ -294,9 +294,8 @@ static void decode_struct(struct decoder *d, uint16_t index, uint8_t *base)
 
 size_t codec_decode_budget(size_t wire_size)
 {
-    size_t budget = 0;
-    if (!checked_mul_size(wire_size, DECODE_BUDGET_FACTOR, &budget)) return SIZE_MAX;
-    return checked_add_size(budget, DECODE_BUDGET_BASE, &budget) ? budget : SIZE_MAX;
+    if (wire_size > (DECODE_BYTES_MAX - DECODE_BUDGET_BASE) / DECODE_BUDGET_FACTOR) return DECODE_BYTES_MAX;
+    return wire_size * DECODE_BUDGET_FACTOR + DECODE_BUDGET_BASE;
 }
 
 enum err codec_decode(enum kmsg kmsg, int16_t version, struct reader *r, struct arena *arena, void *message)
@@ -437,7 +436,7 @@ static struct sizer size_message(uint16_t layout, const void *message)
 {
     struct sizer z = {0};
     size_struct(&z, layout, message);
-    if (z.bytes > INT32_MAX) size_fail(&z, ERR_LIMIT);
+    if (z.bytes > INT32_MAX || z.bytes - z.records > ANSWER_BYTES_MAX) size_fail(&z, ERR_LIMIT);
     return z;
 }
 

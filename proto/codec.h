@@ -29,7 +29,7 @@ size_t codec_struct_size(enum kmsg kmsg);
 
 /* -- reading ------------------------------------------------------------------------------------------------------- */
 
-/* The arena cap for a message of `wire_size` bytes. */
+/* The arena cap for a message of `wire_size` bytes: a multiple of them, up to a bound. */
 size_t codec_decode_budget(size_t wire_size);
 /* Reads one message and leaves the reader behind it.  `message` is the struct of `kmsg`; fields that the version lacks get
  * their defaults.  ERR_CORRUPT: malformed; ERR_LIMIT: over the arena's cap.  The version must be one that it has. */
@@ -56,7 +56,8 @@ void codec_init_struct(enum kmsg_struct of, void *at);
 /* Everything to its default; a nullable struct to NULL. */
 void codec_set_defaults(enum kmsg kmsg, void *message);
 /* ERR_INVALID: null where the version has no null, or a value that this version cannot carry and that may not be dropped;
- * ERR_LIMIT: a string beyond 32767 bytes, or more than 2 GiB in all.  On an error nothing is written. */
+ * ERR_LIMIT: a string beyond 32767 bytes, more than ANSWER_BYTES_MAX beside the records, or than 2 GiB in all.  On an error nothing
+ * is written. */
 NODISCARD enum err codec_encode(enum kmsg kmsg, int16_t version, const void *message, struct writer *w);
 /* A field of type records that was left out of the output: its bytes belong in front of output byte `position` (counted from
  * the writer's start).  With a hook the codec never follows records.p: it may be any non-NULL token of the caller. */

@@ -1,6 +1,7 @@
 /* What operators ask of the metadata, from this broker's image: ListPartitionReassignments, ListConfigResources, DescribeClientQuotas;
  * and what a cluster without security answers: DescribeAcls, DescribeUserScramCredentials. */
 #include "broker/handlers/handler.h"
+#include "common/map.h"
 #include "controller/metadata/quota_control.h"
 
 /* ---- ListPartitionReassignments -------------------------------------------------------------------------------------- */
@@ -36,27 +37,41 @@ static void list_one(struct listing *listing, const struct image_topic *topic, c
     out->removing_replicas = copy_ids(listing->call, image_removing(reassignment), &out->removing_replicas_count);
 }
 
-static bool is_asked(const struct list_partition_reassignments_request_topics *asked, int32_t partition)
-{
-    for (int32_t i = 0; i < asked->partition_indexes_count; i++)
-        if (asked->partition_indexes[i] == partition) return true;
-    return false;
-}
-
-static bool is_named_before(const struct list_partition_reassignments_request *request, int32_t at)
-{
-    for (int32_t i = 0; i < at; i++)
-        if (slice_equal(request->topics[i].name, request->topics[at].name)) return true;
-    return false;
-}
-
-static void list_topic(struct listing *listing, const struct image_topic *topic,
-                       const struct list_partition_reassignments_request_topics *asked)
+/* `asked` of each partition; NULL: all. */
+static void list_topic(struct listing *listing, const struct image_topic *topic, const bool *asked)
 {
     for (int32_t i = 0; i < topic->partition_count; i++) {
         const struct image_reassignment *reassignment = image_reassignment_get(call_image(listing->call), topic->id, i);
-        if (reassignment && (!asked || is_asked(asked, i))) list_one(listing, topic, reassignment);
+        if (reassignment && (!asked || asked[i])) list_one(listing, topic, reassignment);
     }
+}
+
+/* However often something is named, it is listed once, and each name costs one look-up. */
+static void list_named(struct listing *listing, const struct list_partition_reassignments_request *request)
+{
+    struct call *call = listing->call;
+    const struct image_topic **topics = arena_calloc(&call->arena, (size_t)request->topics_count, sizeof(*topics));
+    bool **asked = arena_calloc(&call->arena, (size_t)request->topics_count, sizeof(*asked));
+    struct map seen; /* name -> bool[] */
+    size_t count = 0;
+    map_init(&seen, 0);
+    for (int32_t t = 0; t < request->topics_count; t++) {
+        const struct list_partition_reassignments_request_topics *from = &request->topics[t];
+        const struct image_topic *topic = image_topic_by_name(call_image(call), from->name);
+        if (!topic) continue;
+        bool *marks = map_get(&seen, from->name);
+        if (!marks) {
+            marks = arena_calloc(&call->arena, (size_t)topic->partition_count, sizeof *marks);
+            map_put(&seen, from->name, marks);
+            topics[count] = topic;
+            asked[count++] = marks;
+        }
+        for (int32_t i = 0; i < from->partition_indexes_count; i++)
+            if (from->partition_indexes[i] >= 0 && from->partition_indexes[i] < topic->partition_count)
+                marks[from->partition_indexes[i]] = true;
+    }
+    map_deinit(&seen);
+    for (size_t i = 0; i < count; i++) list_topic(listing, topics[i], asked[i]);
 }
 
 enum request_progress handle_list_partition_reassignments(struct call *call, const void *message)
@@ -69,10 +84,7 @@ enum request_progress handle_list_partition_reassignments(struct call *call, con
     listing.response.topics = arena_calloc(&call->arena, map_count(&image->reassignments), sizeof *listing.response.topics);
     for (uint32_t at = 0; !is_idle && request->topics_count < 0 && (topic = image_next_topic(image, &at));)
         list_topic(&listing, topic, NULL);
-    for (int32_t i = 0; !is_idle && i < request->topics_count; i++) {
-        topic = image_topic_by_name(image, request->topics[i].name);
-        if (topic && !is_named_before(request, i)) list_topic(&listing, topic, &request->topics[i]);
-    }
+    if (!is_idle && request->topics_count > 0) list_named(&listing, request);
     call_respond(call, &listing.response);
     return REQUEST_DONE;
 }
@@ -164,7 +176,9 @@ enum request_progress handle_describe_user_scram_credentials(struct call *call, 
         enum kafka_error error = result ? KAFKA_DUPLICATE_RESOURCE : KAFKA_RESOURCE_NOT_FOUND;
         if (!result) map_put(&seen, user, result = &response.results[response.results_count++]);
         *result = (struct describe_user_scram_credentials_response_results){
-            .user = user, .error_code = (int16_t)error, .error_message = arena_printf(&call->arena, "%s: %.*s", text, SLICE_ARG(user))};
+            .user = user,
+            .error_code = (int16_t)error,
+            .error_message = arena_printf(&call->arena, "%s: %.*s", text, SLICE_ARG(shown(user)))};
     }
     map_deinit(&seen);
     call_respond(call, &response);

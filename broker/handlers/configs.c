@@ -141,7 +141,7 @@ static void describe_broker(struct call *call, const struct describe_configs_req
     if (!is_default && (!str_parse_i64(resource->resource_name, &id) || id != call->dispatch->node_id)) {
         out->error_code = KAFKA_INVALID_REQUEST;
         out->error_message = arena_printf(&call->arena, "This is broker %d: ask broker %.*s itself.", call->dispatch->node_id,
-                                          SLICE_ARG(resource->resource_name));
+                                          SLICE_ARG(shown(resource->resource_name)));
         return;
     }
     out->configs = arena_calloc(&call->arena, CONFIG_COUNT, sizeof *out->configs);
@@ -165,7 +165,12 @@ enum request_progress handle_describe_configs(struct call *call, const void *mes
         struct describe_configs_response_results *out = &response.results[i];
         *out =
             (struct describe_configs_response_results){.resource_type = resource->resource_type, .resource_name = resource->resource_name};
-        if (resource->resource_type == RESOURCE_TOPIC) {
+        if (call_is_too_much(call)) return call_refuse_too_much(call);
+        if (resource->configuration_keys_count > CONFIG_NAMES_MAX) {
+            out->error_code = KAFKA_INVALID_REQUEST;
+            out->error_message = arena_printf(&call->arena, "%d settings are named; at most %d can be at a time.",
+                                              resource->configuration_keys_count, CONFIG_NAMES_MAX);
+        } else if (resource->resource_type == RESOURCE_TOPIC) {
             describe_topic(call, request, resource, out);
         } else if (resource->resource_type == RESOURCE_BROKER) {
             describe_broker(call, request, resource, out);
@@ -187,7 +192,7 @@ static struct slice check_broker_setting(struct call *call, struct slice resourc
     const struct setting *setting = setting_find(config_table, CONFIG_COUNT, name);
     char reason[SETTING_REASON_MAX];
     int64_t number = 0;
-    if (!setting) return arena_printf(&call->arena, "Brokers have no setting %.*s.", SLICE_ARG(name));
+    if (!setting) return arena_printf(&call->arena, "Brokers have no setting %.*s.", SLICE_ARG(shown(name)));
     enum dynamic_config_mode mode = dynamic_config_mode(setting);
     if (mode == DYNAMIC_CONFIG_NEVER)
         return arena_printf(&call->arena,
@@ -197,7 +202,7 @@ static struct slice check_broker_setting(struct call *call, struct slice resourc
         return arena_printf(&call->arena, "%s can only be changed for all brokers (--entity-default): controllers decide by it.",
                             setting->name);
     if (slice_is_null(value) || setting_parse(setting, value, &number, reason)) return SLICE_NULL;
-    return arena_printf(&call->arena, "%s=%.*s: it %s.", setting->name, SLICE_ARG(value), reason);
+    return arena_printf(&call->arena, "%s=%.*s: it %s.", setting->name, SLICE_ARG(shown(value)), reason);
 }
 
 /* Each resource is decided by itself, as in Kafka: the controller gets those that are not refused here, and the answers are put

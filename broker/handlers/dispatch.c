@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #define PIECES_NEAR        16              /* answers with more pieces take an allocation */
-#define RESPONSE_BYTES_MAX (1024ull << 20) /* structs of one answer; a full Metadata of 100,000 partitions takes 10 MB */
+#define RESPONSE_BYTES_MAX (1024ull << 20) /* structs of one answer; handlers refuse what passes ANSWER_BYTES_MAX long before */
 
 const struct handler handlers[] = {
 #define HANDLER(api_key_, version_min_, version_max_, function, operation_)                                                                \
@@ -51,6 +51,15 @@ void call_close(struct call *call, const char *format, ...)
     call->dispatch->refused_count++;
     request_close(call->request, "%s", reason);
     call_end(call);
+}
+
+bool call_is_too_much(const struct call *call) { return call->arena.used > ANSWER_BYTES_MAX; }
+
+enum request_progress call_refuse_too_much(struct call *call)
+{
+    call_close(call, "the answer to %s (key %d) takes more than %u MB: ask for less at a time", api_name(call->api_key), call->api_key,
+               ANSWER_BYTES_MAX >> 20);
+    return REQUEST_DONE;
 }
 
 void call_release_frame(struct call *call)

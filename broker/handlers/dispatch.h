@@ -40,8 +40,9 @@ struct dispatch {
     struct log_limit creation_log;
     struct metadata_hold hold;
     struct quotas quotas;
-    struct histogram *times; /* of the APIs in the order of handlers[], then of the fetches of followers */
-    uint64_t refused_count;  /* requests that cost their connection */
+    size_t waiting_fetch_bytes; /* of fetches that are not answered yet; beyond WAITING_FETCH_BYTES_MAX none waits any longer */
+    struct histogram *times;    /* of the APIs in the order of handlers[], then of the fetches of followers */
+    uint64_t refused_count;     /* requests that cost their connection */
 };
 
 void dispatch_init(struct dispatch *dispatch, struct env *env, const struct config *config, const struct image *image,

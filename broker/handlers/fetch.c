@@ -6,6 +6,8 @@
  * replica manager chose. Requests that name topics (before version 13) have no sessions, so every partition is asked for each
  * time and those of unknown topics are answered here. */
 #include "broker/handlers/handler.h"
+#include "broker/replica/fetch_session.h"
+#include "common/assert.h"
 
 #define TOPIC_IDS_FROM     13
 #define REPLICA_STATE_FROM 15
@@ -18,6 +20,7 @@ struct fetch_call {
     struct replica_fetch fetch;
     struct call *call;
     struct slice client_id; /* null when nobody has a quota */
+    size_t held_bytes; /* its share of dispatch->waiting_fetch_bytes */
     struct endpoints endpoints;
     struct fetch_response_responses *unknown; /* topics that nobody knows, already answered */
     int32_t unknown_count;
@@ -122,11 +125,28 @@ static int32_t charge(struct fetch_call *f)
     return call_charge(f->call, QUOTA_FETCH, f->client_id, bytes);
 }
 
+/* Nobody needs a fetch to wait: when those that do hold much, the next is answered with what there is. */
+static void begin_wait(struct fetch_call *f)
+{
+    struct dispatch *dispatch = f->call->dispatch;
+    f->held_bytes = f->call->arena.used + f->fetch.partition_count * sizeof(struct fetch_entry);
+    if (dispatch->waiting_fetch_bytes + f->held_bytes > WAITING_FETCH_BYTES_MAX) f->fetch.max_wait_ms = 0;
+    dispatch->waiting_fetch_bytes += f->held_bytes;
+}
+
+static void end_wait(struct fetch_call *f)
+{
+    struct dispatch *dispatch = f->call->dispatch;
+    ASSERT(dispatch->waiting_fetch_bytes >= f->held_bytes);
+    dispatch->waiting_fetch_bytes -= f->held_bytes;
+}
+
 static void on_fetched(struct replica_fetch *fetch, int64_t now_us)
 {
     struct fetch_call *f = CONTAINER_OF(fetch, struct fetch_call, fetch);
     struct fetch_response response = {.error_code = (int16_t)fetch->error, .session_id = fetch->answer_session_id};
     (void)now_us;
+    end_wait(f);
     if (!fetch->error) {
         response.throttle_time_ms = charge(f);
         group_results(f, &response);
@@ -141,6 +161,7 @@ static void on_abandoned(struct request *request)
 {
     struct call *call = request->user;
     struct fetch_call *f = call->state;
+    end_wait(f);
     replica_manager_abandon_fetch(&f->fetch);
     call_finish(call);
 }
@@ -257,6 +278,7 @@ enum request_progress handle_fetch(struct call *call, const void *message)
     call->state = f;
     call->request->user = call;
     call->request->on_abandoned = on_abandoned;
+    begin_wait(f);
     replica_manager_fetch(call->dispatch->replicas, &f->fetch);
     call_release_frame(call);
     return REQUEST_PARKED;

@@ -11,6 +11,13 @@ struct group_fan *group_fan_create(struct call *call, size_t count, group_fan_fn
     return fan;
 }
 
+enum request_progress group_fan_refuse(struct call *call, int32_t count)
+{
+    ASSERT(count > GROUPS_PER_REQUEST_MAX);
+    call_close(call, "%d groups in one request; at most %d can be asked about at a time", count, GROUPS_PER_REQUEST_MAX);
+    return REQUEST_DONE;
+}
+
 static void destroy(struct group_fan *fan)
 {
     for (size_t i = 0; i < fan->count; i++)
@@ -34,6 +41,7 @@ static void on_done(struct group_call *group, int64_t now_us)
 
 struct group_request *group_fan_ask(struct group_fan *fan, size_t item, enum group_request_type type, struct slice group_id)
 {
+    ASSERT(fan->count <= GROUPS_PER_REQUEST_MAX);
     ASSERT(item < fan->count);
     struct group_fan_item *to = &fan->items[item];
     to->fan = fan;

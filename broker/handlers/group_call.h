@@ -24,6 +24,8 @@ struct group_fan {
 };
 
 struct group_fan *group_fan_create(struct call *call, size_t count, group_fan_fn *answer);
+/* Instead: more groups than GROUPS_PER_REQUEST_MAX are asked about. */
+enum request_progress group_fan_refuse(struct call *call, int32_t count);
 /* Sends what group_fan_ask() has marked and answers when all are done. */
 enum request_progress group_fan_send(struct group_fan *fan);
 /* The request of one item, to be filled. Items that are not asked for stay out of it. */

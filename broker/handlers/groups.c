@@ -97,7 +97,10 @@ enum request_progress handle_describe_groups(struct call *call, const void *mess
     const struct describe_groups_request *request = message;
     struct describe_groups_response response = {.groups_count = request->groups_count};
     response.groups = arena_calloc(&call->arena, (size_t)request->groups_count, sizeof *response.groups);
-    for (int32_t i = 0; i < request->groups_count; i++) describe_one(call, request, request->groups[i], &response.groups[i]);
+    for (int32_t i = 0; i < request->groups_count; i++) {
+        describe_one(call, request, request->groups[i], &response.groups[i]);
+        if (call_is_too_much(call)) return call_refuse_too_much(call);
+    }
     call_respond(call, &response);
     return REQUEST_DONE;
 }
@@ -152,6 +155,7 @@ static void answer_delete(struct group_fan *fan)
 enum request_progress handle_delete_groups(struct call *call, const void *message)
 {
     const struct delete_groups_request *request = message;
+    if (request->groups_names_count > GROUPS_PER_REQUEST_MAX) return group_fan_refuse(call, request->groups_names_count);
     struct group_fan *fan = group_fan_create(call, (size_t)request->groups_names_count, answer_delete);
     for (int32_t i = 0; i < request->groups_names_count; i++) (void)group_fan_ask(fan, (size_t)i, GROUP_DELETE, request->groups_names[i]);
     return group_fan_send(fan);

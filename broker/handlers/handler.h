@@ -44,6 +44,10 @@ void call_respond_encoded(struct call *call, struct buf *frame, struct slice bod
 void call_finish(struct call *call);
 /* Closes the connection, with one log line. */
 void call_close(struct call *call, const char *format, ...) PRINTF_LIKE(2, 3);
+/* What the call holds, its answer above all, has outgrown ANSWER_BYTES_MAX: handlers whose answer is not bounded by the request's size
+ * look now and then, and end the call with call_refuse_too_much(). */
+bool call_is_too_much(const struct call *call);
+enum request_progress call_refuse_too_much(struct call *call);
 /* A fetch is a follower's, which has times of its own. */
 void call_is_of_follower(struct call *call);
 /* May the caller do this, beyond what handlers.def asks for? */
@@ -68,6 +72,8 @@ const struct image_listener *call_endpoint(const struct call *call, const struct
 static inline const struct image *call_image(const struct call *call) { return dispatch_image(call->dispatch); }
 /* Else nobody is charged. */
 static inline bool call_has_quotas(const struct call *call) { return map_count(&call_image(call)->quotas) > 0; }
+/* Of what a client wrote, that much goes into a message to people: the message must stay a string that can be sent. */
+static inline struct slice shown(struct slice text) { return slice_make(text.p, text.n < CLIENT_ID_MAX ? text.n : CLIENT_ID_MAX); }
 /* May be null: the text of an error code that is not NONE. */
 static inline struct slice error_text(enum kafka_error error)
 {

@@ -123,6 +123,7 @@ enum request_progress handle_describe_producers(struct call *call, const void *m
         *to = (struct describe_producers_response_topics){.name = from->name, .partitions_count = from->partition_indexes_count};
         to->partitions = arena_calloc(&call->arena, (size_t)to->partitions_count, sizeof *to->partitions);
         for (int32_t i = 0; i < to->partitions_count; i++) {
+            if (call_is_too_much(call)) return call_refuse_too_much(call);
             to->partitions[i].partition_index = from->partition_indexes[i];
             describe_partition(call, from->name, topic, &to->partitions[i]);
         }

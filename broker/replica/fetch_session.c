@@ -50,12 +50,14 @@ static void add_entry(struct fetch_session *session, const struct fetch_position
     list_push_back(&session->entries, &entry->in_session);
     set_position(entry, position);
     if (session->cache) map_put(&session->by_target, MAP_KEY(&entry->position.target), entry);
+    if (session->cache && !session->is_follower) session->cache->entry_count++;
 }
 
 static void remove_entry(struct fetch_entry *entry)
 {
     struct fetch_session *session = entry->session;
     if (session->cache) map_remove(&session->by_target, MAP_KEY(&entry->position.target));
+    if (session->cache && !session->is_follower) session->cache->entry_count--;
     list_remove(&entry->in_session);
     if (list_is_linked(&entry->dirty)) list_remove(&entry->dirty);
     if (list_is_linked(&entry->watch)) list_remove(&entry->watch);
@@ -145,6 +147,12 @@ static void touch(struct fetch_session *session, int64_t now_us)
     list_push_back(&session->cache->by_use, &session->in_cache);
 }
 
+/* Whoever names many partitions, most of which need not exist, fetches without a session: then they live as long as the fetch. */
+static bool has_room_for(const struct fetch_session_cache *cache, const struct fetch_session_request *request)
+{
+    return request->is_follower || request->position_count <= FETCH_SESSION_ENTRIES_MAX - cache->entry_count;
+}
+
 /* Frees a slot: the session unused for longest when it is idle; for a follower, which would pay most, any consumer's. */
 static bool make_room(struct fetch_session_cache *cache, bool is_follower, int64_t now_us)
 {
@@ -185,7 +193,8 @@ static struct fetch_session *begin_full(struct fetch_session_cache *cache, const
     if (old) end_session(old);
     struct fetch_session *session = session_create(request->is_follower);
     bool wants_session = request->has_sessions && request->session_epoch == FETCH_EPOCH_INITIAL && request->position_count > 0;
-    if (wants_session && make_room(cache, request->is_follower, request->now_us)) enter_cache(cache, session, request);
+    if (wants_session && has_room_for(cache, request) && make_room(cache, request->is_follower, request->now_us))
+        enter_cache(cache, session, request);
     take_positions(session, request);
     return session;
 }
@@ -197,6 +206,10 @@ struct fetch_session *fetch_session_begin(struct fetch_session_cache *cache, con
     if (!request->has_sessions || request->session_epoch == FETCH_EPOCH_FINAL || request->session_epoch == FETCH_EPOCH_INITIAL)
         return begin_full(cache, request);
     struct fetch_session *session = find_session(cache, request->session_id, request->is_follower);
+    if (session && !has_room_for(cache, request)) {
+        end_session(session);
+        session = NULL;
+    }
     if (!session) {
         *error = KAFKA_FETCH_SESSION_ID_NOT_FOUND;
         return NULL;

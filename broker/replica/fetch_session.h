@@ -68,6 +68,7 @@ struct fetch_session {
 struct fetch_session_cache {
     struct map sessions; /* by id */
     struct list by_use;  /* least recently used first */
+    size_t entry_count;  /* of consumers; at most FETCH_SESSION_ENTRIES_MAX */
     uint32_t slots;
     uint64_t seed;
     /* A session ends (evicted, replaced, closed): answer what is parked on it, unlink the entries' watches. */

@@ -193,6 +193,27 @@ START_TEST(a_partition_named_twice_is_one_entry)
 }
 END_TEST
 
+/* Partitions that a client names need not exist: what is remembered of them has a bound. */
+START_TEST(sessions_remember_so_many_partitions_and_no_more)
+{
+    enum kafka_error error = KAFKA_NONE;
+    struct fetch_session *kept = begin_new(false, 0), *none = NULL;
+    ck_assert_uint_eq(cache.entry_count, 3);
+    cache.entry_count += FETCH_SESSION_ENTRIES_MAX - 5;
+    none = begin_new(false, 0);
+    ck_assert_int_eq(fetch_session_answer_id(none), 0);
+    fetch_session_destroy(none);
+    ck_assert_int_ne(fetch_session_answer_id(begin_new(true, 0)), 0); /* followers are not counted */
+    struct fetch_position more[3] = {at(3, 0), at(4, 0), at(5, 0)};
+    struct fetch_session_request next = {.session_id = kept->id, .session_epoch = 1, .positions = more, .position_count = 3};
+    ck_assert_ptr_null(begin(next, &error));
+    ck_assert_int_eq(error, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
+    ck_assert_int_eq(ended, 1);
+    cache.entry_count -= FETCH_SESSION_ENTRIES_MAX - 5;
+    ck_assert_uint_eq(cache.entry_count, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("fetch_session");
@@ -208,6 +229,7 @@ int main(void)
     tcase_add_test(tcase, without_a_slot_a_consumer_fetches_outside_sessions_and_a_follower_takes_one);
     tcase_add_test(tcase, a_full_fetch_that_names_a_session_ends_it);
     tcase_add_test(tcase, a_partition_named_twice_is_one_entry);
+    tcase_add_test(tcase, sessions_remember_so_many_partitions_and_no_more);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
