@@ -19,8 +19,14 @@ $(B)/group-watch: $(B)/tests/integration/group_watch.o $(WIRE_OBJ)
 $(B)/scrape: $(B)/tests/integration/scrape.o
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $^
-INTEGRATION_NEEDS := $(B)/scrape $(B)/group-watch $(B)/probe $(B)/admin $(B)/tear $(B)/bad-input $(B)/failover-client
-INTEGRATION := $(filter-out %/lib.sh,$(sort $(wildcard tests/integration/*.sh)))
+$(B)/hostile: $(B)/tests/integration/hostile.o $(B)/tests/integration/wire.o $(ARCHIVES)
+	$(if $(V),,@echo "  CC $@")
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $(filter %.o,$^) $(call GROUP,$(ARCHIVES)) $(LIBS)
+$(B)/request-limits: $(B)/tests/integration/request_limits.o $(B)/tests/integration/wire.o $(ARCHIVES)
+	$(if $(V),,@echo "  CC $@")
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $(filter %.o,$^) $(call GROUP,$(ARCHIVES)) $(LIBS)
+INTEGRATION_NEEDS := $(B)/hostile $(B)/request-limits $(B)/scrape $(B)/group-watch $(B)/probe $(B)/admin $(B)/tear $(B)/bad-input $(B)/failover-client
+INTEGRATION := $(filter-out %/lib.sh %/crowd.sh,$(sort $(wildcard tests/integration/*.sh)))
 CHECK_NEEDS += $(INTEGRATION_NEEDS)
 CHECK_RUN += $(INTEGRATION)
 
@@ -28,7 +34,10 @@ check-integration: all $(INTEGRATION_NEEDS) ## run the tests with real processes
 	tests/run.sh $(INTEGRATION)
 check-amnesia: all $(INTEGRATION_NEEDS) ## the amnesia test at its full length: 50 rounds
 	AMNESIA_ROUNDS=50 tests/run.sh -t 900 tests/integration/amnesia.sh
-.PHONY: check-integration check-amnesia
+nightly-limits: all $(INTEGRATION_NEEDS)
+	LIMITS_FRAME_BYTES=1000000 BUDGET_ROUNDS=10 tests/run.sh -t 1800 tests/integration/request_limits.sh tests/integration/request_budget.sh
+NIGHTLY += nightly-limits
+.PHONY: check-integration check-amnesia nightly-limits
 # sanitized_nodes.sh runs the server with sanitizers, which `make check` builds for the unit tests anyway.
 ifeq ($(MODE),asan)
 check-build: $(B)/skiff
