@@ -24,7 +24,7 @@ await() { # SECONDS COMMAND...
 
 revive() {
   local node
-  for node in $(cluster status | awk '$3 == "down" { print $2 }'); do cluster restart "$node" --wait --timeout 120; done
+  for node in $(cluster status | awk '$3 == "down" { print $2 }'); do cluster restart "$node" --wait --timeout 300; done
 }
 
 describe() { # TOPIC: one line per partition, or nothing

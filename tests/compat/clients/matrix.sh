@@ -71,12 +71,15 @@ judge() { # SYSTEM CLIENT: the driver's lines on stdin
   done
 }
 
+# In the background, so that a signal to this script is heard while it waits.
 run_client() { # SYSTEM CLIENT
   local system=$1 client=$2 tap=$results/$1.$2.tap status started=$SECONDS
   echo "# version $("$here/$client/version")" >"$tap"
   mkdir -p "$work/$client"
   BOOTSTRAP=$bootstrap PREFIX=$client-$$ WORK=$work/$client KILL_LEADER=$here/kill-leader.sh COMPAT_CLUSTER=$work/cluster \
-    timeout -k 10 "$client_limit" "$here/$client/run" >>"$tap" 2>"$work/$client/stderr" </dev/null
+    timeout -k 10 "$client_limit" "$here/$client/run" >>"$tap" 2>"$work/$client/stderr" </dev/null &
+  background+=("$!")
+  wait "$!"
   status=$?
   grep -qE '^(not )?ok - ' "$tap" || ((status)) || status=1
   if ((status)) && ! grep -q '^not ok - ' "$tap"; then echo "not ok - driver: it ended with status $status" >>"$tap"; fi

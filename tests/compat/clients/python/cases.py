@@ -314,7 +314,7 @@ def leader_killed(lib):
         producer.poll()
         messages += reader.poll()
         if first == count // 2 + 1:
-            expect(messages, "nothing is read before the kill")
+            wait_for("nothing is read before the kill", lambda: messages, lambda: messages.extend(reader.poll()))
             kill_leader(topic, 0)
     producer.flush()
     same("records that were not acknowledged", [], [lib.error_name(error) for error in failed])
