@@ -163,6 +163,7 @@ static struct replica_throttle *throttle_of(const struct replica_fetch *request,
 static int64_t held_back_us(const struct replica_fetch *request, const struct replica *replica)
 {
     struct replica_throttle *throttle = throttle_of(request, replica);
+    ASSERT(request->manager != NULL);
     return throttle ? replica_throttle_wait_us(throttle, env_now_us(request->manager->env)) : 0;
 }
 

@@ -3,8 +3,8 @@
 
 #include <check.h>
 
-#define SECOND  1000000
-#define TIMEOUT (8 * (int64_t)SECOND)
+#define SECOND  ((int64_t)1000000)
+#define TIMEOUT (8 * SECOND)
 #define LASTS   LEASE_SHARE(TIMEOUT)
 
 static struct lease lease;
