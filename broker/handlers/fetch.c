@@ -192,13 +192,16 @@ static void take_positions(struct fetch_call *f, const struct fetch_request *req
     bool has_ids = call->api_version >= TOPIC_IDS_FROM;
     for (int32_t t = 0; t < request->topics_count; t++) {
         const struct fetch_request_topics *topic = &request->topics[t];
-        const struct image_topic *known = has_ids ? NULL : image_topic_by_name(call_image(call), topic->topic);
-        if (!has_ids && !known) {
-            answer_unknown_topic(f, topic);
-            continue;
+        struct uuid id = topic->topic_id;
+        if (!has_ids) {
+            const struct image_topic *known = image_topic_by_name(call_image(call), topic->topic);
+            if (!known) {
+                answer_unknown_topic(f, topic);
+                continue;
+            }
+            id = known->id;
+            f->names[f->name_count++] = (struct named_topic){.id = id, .name = arena_copy(&call->arena, topic->topic)};
         }
-        struct uuid id = has_ids ? topic->topic_id : known->id;
-        if (!has_ids) f->names[f->name_count++] = (struct named_topic){.id = id, .name = arena_copy(&call->arena, topic->topic)};
         for (int32_t i = 0; i < topic->partitions_count; i++) {
             const struct fetch_request_partitions *from = &topic->partitions[i];
             positions[f->fetch.partition_count++] = (struct fetch_position){.target = {.topic_id = id, .partition = from->partition},

@@ -53,7 +53,9 @@ static void find(struct call *call, int8_t type, struct slice key, struct find_c
 static void respond_one(struct call *call, const struct find_coordinator_request *request)
 {
     struct find_coordinator_response_coordinators found;
-    find(call, call->api_version > 0 ? request->key_type : COORDINATOR_OF_GROUP, request->key, &found);
+    int8_t type = COORDINATOR_OF_GROUP;
+    if (call->api_version > 0) type = request->key_type;
+    find(call, type, request->key, &found);
     struct find_coordinator_response response = {.error_code = found.error_code,
                                                  .error_message = found.error_message,
                                                  .node_id = found.node_id,

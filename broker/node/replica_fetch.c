@@ -237,6 +237,7 @@ static void on_cold_read(struct plog_disk_read *disk_read, enum err err, int64_t
 
 static void start_cold_read(struct replica_fetch *request, struct plog_want *want)
 {
+    ASSERT(request->manager != NULL);
     if (request->cold || !want->file) {
         if (want->file) env_file_unref(want->file);
         want->file = NULL;

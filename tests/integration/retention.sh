@@ -53,18 +53,25 @@ segments_at_run_time() {
   same "every record is there" 50003 "$(consume -t rolled -o beginning | wc -l)"
 }
 
+# The bytes of FILE at OFFSET as one number, the highest first.
+number_at() { # FILE OFFSET BYTES
+  local byte number=0
+  for byte in $(od -An -v -tu1 -j "$2" -N "$3" "$1"); do number=$((number * 256 + byte)); done
+  echo "$number"
+}
+
 # The attributes of the last batch of a log of one segment: 1 gzip, 2 snappy, 3 lz4, 4 zstd, +8 log append time.
 last_attributes() {
   local file at=0 size end
   file=$(directory 0 "$1")/00000000000000000000.log
   end=$(stat -c %s "$file")
   while ((at + 61 < end)); do
-    size=$((16#$(xxd -s $((at + 8)) -l 4 -p "$file") + 12))
+    size=$(($(number_at "$file" $((at + 8)) 4) + 12))
     ((size > 12 && at + size < end)) || break
-    ((16#$(xxd -s $((at + size + 8)) -l 4 -p "$file") > 0)) || break
+    (($(number_at "$file" $((at + size + 8)) 4) > 0)) || break
     at=$((at + size))
   done
-  echo $((16#$(xxd -s $((at + 22)) -l 1 -p "$file")))
+  number_at "$file" $((at + 22)) 1
 }
 
 codecs() {
