@@ -131,7 +131,7 @@ measure_consume() {
 
 # In two topics: Kafka's controller does not create more than 10,000 records at a time.
 measure_many() {
-  local before p50 p99 p999 longest alone
+  local before p50 p99 p999 longest
   start_nodes 1
   load first-ack "$address" first 1 "$started" >/dev/null
   load create "$address" many 5000 1 >/dev/null
@@ -144,9 +144,8 @@ measure_many() {
   record metadata-10000-partitions-p50-us "$p50"
   record metadata-10000-partitions-p99-us "$p99"
   record metadata-10000-partitions-cpu-ms "$(cpu_ms $(($(cpu_ticks) - before)) 200)"
-  read -r alone before < <(load hold "$address" 2000 "${pids[0]}")
+  read -r _ before < <(load hold "$address" 2000 "${pids[0]}")
   record rss-10000-partitions-2000-connections-mb "$(awk -v kb="$before" 'BEGIN { printf "%.1f", kb / 1024 }')"
-  record rss-per-connection-kb "$(awk -v kb="$((before - alone))" 'BEGIN { printf "%.2f", kb / 2000 }')"
   cluster stop
 }
 
@@ -281,7 +280,6 @@ start-to-first-ack-ms-3-node|the same, three nodes, ms|300|
 rss-idle-mb-1-node|resident memory, idle node, MB|12|
 rss-10000-partitions-mb|the same with 10,000 partitions, MB|24|
 rss-10000-partitions-2000-connections-mb|the same with 10,000 partitions and 2,000 idle connections, MB|26|
-rss-per-connection-kb|of that for each connection, KiB|1|
 produce-rf1-cpu-s-per-gb|server CPU s/GB, produce, one replica|0.35|produce
 replicate-rf3-cpu-s-per-gb|server CPU s/GB, three replicas, acks=all|1.1|replicate
 consume-cpu-s-per-gb|server CPU s/GB, consume|0.10|consume
