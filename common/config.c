@@ -111,7 +111,8 @@ static bool has_prefix(struct slice text, const char *prefix)
     return text.n >= n && memcmp(text.p, prefix, n) == 0;
 }
 
-static void note_unknown(struct config *config, const char *where, struct slice key)
+/* Whether it is of a family. One line for each setting whose absence changes what the node promises, listed in the table or not. */
+static bool note_family(struct config *config, const char *where, struct slice key)
 {
     for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
         if (!has_prefix(key, families[i].prefix)) continue;
@@ -119,8 +120,14 @@ static void note_unknown(struct config *config, const char *where, struct slice 
         if (families[i].explanation && !(is_zookeeper && config->has_zookeeper))
             warn(config, "%s: %.*s has no effect: %s", where, SLICE_ARG(key), families[i].explanation);
         if (is_zookeeper) config->has_zookeeper = true; /* once for all of them */
-        return;
+        return true;
     }
+    return false;
+}
+
+static void note_unknown(struct config *config, const char *where, struct slice key)
+{
+    if (note_family(config, where, key)) return;
     const struct setting *nearest = setting_nearest(config_table, CONFIG_COUNT, key);
     if (nearest)
         warn(config, "%s: there is no setting %.*s; did you mean %s?", where, SLICE_ARG(key), nearest->name);
@@ -143,6 +150,7 @@ static enum err set(struct config *config, const char *where, struct slice key, 
     if (value->is_set && strcmp(where, "--override") != 0)
         warn(config, "%s: %s is set more than once; the last one counts", where, setting->name);
     *value = (struct config_value){.text = keep(config, text), .number = number, .is_set = true};
+    if (setting->use == SETTING_WITHOUT_EFFECT) (void)note_family(config, where, key);
     return ERR_OK;
 }
 

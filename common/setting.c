@@ -40,17 +40,18 @@ static bool parse_whole_number(const struct setting *setting, struct slice text,
     return false;
 }
 
-/* All of Kafka's are shares of something. */
-static bool parse_double(struct slice text, char *reason)
+/* Nearly all of Kafka's are shares of something; one with a range has no end. */
+static bool parse_double(const struct setting *setting, struct slice text, char *reason)
 {
+    bool is_share = *setting->range == '\0';
     char copy[64], *end = copy;
     if (text.n > 0 && text.n < sizeof copy) {
         memcpy(copy, text.p, text.n);
         copy[text.n] = '\0';
         double value = strtod(copy, &end);
-        if (*end == '\0' && value >= 0 && value <= 1) return true;
+        if (*end == '\0' && value >= 0 && (value <= 1 || !is_share)) return true;
     }
-    (void)snprintf(reason, SETTING_REASON_MAX, "must be a number from 0 to 1");
+    (void)snprintf(reason, SETTING_REASON_MAX, is_share ? "must be a number from 0 to 1" : "must be a number, 0 or greater");
     return false;
 }
 
@@ -100,7 +101,7 @@ bool setting_parse(const struct setting *setting, struct slice text, int64_t *nu
     if (is_whole_number(setting->type)) return parse_whole_number(setting, text, number, reason);
     switch (setting->type) {
     case SETTING_BOOLEAN: return parse_boolean(text, number, reason);
-    case SETTING_DOUBLE: return parse_double(text, reason);
+    case SETTING_DOUBLE: return parse_double(setting, text, reason);
     case SETTING_INT:
     case SETTING_SHORT:
     case SETTING_LONG:

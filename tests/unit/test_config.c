@@ -89,6 +89,17 @@ START_TEST(comments_continuations_and_escapes)
 }
 END_TEST
 
+START_TEST(what_would_protect_is_said_to_be_missing)
+{
+    struct fixture *f = load("ssl.keystore.location=/keys\nsasl.enabled.mechanisms=PLAIN\nssl.no.such=1\nnum.io.threads=2\n", ERR_OK);
+    ck_assert_ptr_nonnull(strstr(f->warnings, "server.properties:1: ssl.keystore.location has no effect: TLS is not available yet"));
+    ck_assert_ptr_nonnull(strstr(f->warnings, "server.properties:2: sasl.enabled.mechanisms has no effect: authentication is not"));
+    ck_assert_ptr_nonnull(strstr(f->warnings, "server.properties:3: ssl.no.such has no effect: TLS is not available yet"));
+    ck_assert_ptr_null(strstr(f->warnings, "num.io.threads has no effect"));
+    unload(f);
+}
+END_TEST
+
 START_TEST(an_unknown_name_is_a_warning_with_the_nearest_one)
 {
     struct fixture *f = load("log.retension.hours=1\nwhat.is.this=1\n", ERR_OK);
@@ -241,6 +252,7 @@ int main(void)
     tcase_add_test(tcase, a_pasted_file_is_read);
     tcase_add_test(tcase, old_names_work_and_are_explained);
     tcase_add_test(tcase, comments_continuations_and_escapes);
+    tcase_add_test(tcase, what_would_protect_is_said_to_be_missing);
     tcase_add_test(tcase, an_unknown_name_is_a_warning_with_the_nearest_one);
     tcase_add_loop_test(tcase, a_wrong_value_names_its_place_and_what_is_allowed, 0, (int)(sizeof wrong / sizeof *wrong));
     tcase_add_test(tcase, an_authorizer_that_is_not_there_stops_the_start);
