@@ -2,6 +2,7 @@
 
 #include "common/assert.h"
 #include "common/checked.h"
+#include "common/limits.h"
 #include "common/mem.h"
 
 #include <stdarg.h>
@@ -108,4 +109,20 @@ struct slice arena_printf(struct arena *arena, const char *format, ...)
     va_end(again);
     va_end(arguments);
     return slice_make(text, (size_t)length);
+}
+
+struct slice arena_explain(struct arena *arena, const char *format, ...)
+{
+    char text[EXPLANATION_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    ASSERT(length >= 0);
+    size_t kept = (size_t)length;
+    if (kept >= sizeof text) {
+        kept = sizeof text - 1;
+        while (kept > 0 && ((uint8_t)text[kept - 1] & 0x80)) kept--; /* no half characters */
+    }
+    return arena_copy(arena, slice_make(text, kept));
 }

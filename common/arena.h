@@ -31,5 +31,7 @@ void *arena_calloc(struct arena *arena, size_t count, size_t size);
 struct slice arena_copy(struct arena *arena, struct slice bytes);
 /* A formatted string in the arena (NUL-terminated; the NUL is not counted). */
 struct slice arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same for a text that a peer is told: what it quotes may be as long as its request, so it is cut (EXPLANATION_MAX). */
+struct slice arena_explain(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -8,6 +8,7 @@
 #define PATH_BYTES_MAX 4096        /* Linux PATH_MAX */
 #define TOPIC_NAME_MAX 249         /* Kafka's: leaves room for "-PARTITION" in a 255-byte directory name */
 #define CLIENT_ID_MAX 255          /* shown in logs, metrics and messages; longer ones are cut, and other names, too */
+#define EXPLANATION_MAX 1024       /* error text for a client: what it quotes of a request is cut; Kafka's strings end at 32767 */
 
 /* -- wire -- */
 #define FRAME_BYTES_MIN 8          /* api key, version, correlation id */

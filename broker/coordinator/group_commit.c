@@ -187,7 +187,7 @@ void answer_offset_fetch(struct group_shard *shard, struct group_request *reques
 {
     const struct group *group = group_get(shard, request->group_id);
     request->out.fetch.group_id = request->group_id;
-    if (request->in.fetch->topics)
+    if (request->in.fetch->topics_count >= 0)
         fetch_asked(group, request);
     else
         fetch_all(group, request);

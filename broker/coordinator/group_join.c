@@ -36,9 +36,13 @@ static struct slice new_member_id(const struct join *join)
     size_t n = min_size(prefix.n, STRING_BYTES_MAX - UUID_TEXT_BYTES - 1);
     const uint64_t *r = join->request->random;
     uint64_t high = (r[0] & ~(uint64_t)0xf000) | 0x4000, low = (r[1] & ~((uint64_t)3 << 62)) | (uint64_t)2 << 62;
-    return arena_printf(&join->request->arena, "%.*s-%08x-%04x-%04x-%04x-%012llx", (int)n, prefix.p ? (const char *)prefix.p : "",
-                        (unsigned)(high >> 32), (unsigned)(high >> 16 & 0xffff), (unsigned)(high & 0xffff), (unsigned)(low >> 48),
-                        (unsigned long long)(low & 0xffffffffffffu));
+    struct slice unique =
+        arena_printf(&join->request->arena, "-%08x-%04x-%04x-%04x-%012llx", (unsigned)(high >> 32), (unsigned)(high >> 16 & 0xffff),
+                     (unsigned)(high & 0xffff), (unsigned)(low >> 48), (unsigned long long)(low & 0xffffffffffffu));
+    uint8_t *id = arena_alloc(&join->request->arena, n + unique.n);
+    if (n > 0) memcpy(id, prefix.p, n);
+    memcpy(id + n, unique.p, unique.n);
+    return slice_make(id, n + unique.n);
 }
 
 static int32_t rebalance_timeout_ms(const struct join *join)

@@ -44,7 +44,7 @@ static void describe_missing(struct slice group_id, int16_t version, struct aren
     out->group_state = slice_str(group_state_name(GROUP_DEAD));
     if (version < 6) return;
     out->error_code = KAFKA_GROUP_ID_NOT_FOUND;
-    out->error_message = arena_printf(arena, "There is no group %.*s.", SLICE_ARG(group_id));
+    out->error_message = arena_explain(arena, "There is no group %.*s.", SLICE_ARG(group_id));
 }
 
 void group_shard_describe(const struct group_shard *shard, struct slice group_id, int16_t version, struct arena *arena,

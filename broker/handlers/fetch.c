@@ -204,12 +204,13 @@ static void take_positions(struct fetch_call *f, const struct fetch_request *req
         }
         for (int32_t i = 0; i < topic->partitions_count; i++) {
             const struct fetch_request_partitions *from = &topic->partitions[i];
-            positions[f->fetch.partition_count++] = (struct fetch_position){.target = {.topic_id = id, .partition = from->partition},
-                                                                            .current_leader_epoch = from->current_leader_epoch,
-                                                                            .offset = from->fetch_offset,
-                                                                            .last_fetched_epoch = from->last_fetched_epoch,
-                                                                            .log_start = from->log_start_offset,
-                                                                            .bytes_max = from->partition_max_bytes};
+            positions[f->fetch.partition_count++] =
+                (struct fetch_position){.target = {.topic_id = id, .partition = from->partition},
+                                        .current_leader_epoch = from->current_leader_epoch < 0 ? -1 : from->current_leader_epoch,
+                                        .offset = from->fetch_offset,
+                                        .last_fetched_epoch = from->last_fetched_epoch,
+                                        .log_start = from->log_start_offset,
+                                        .bytes_max = from->partition_max_bytes};
         }
     }
 }

@@ -36,7 +36,9 @@ static void on_abandoned(struct request *request)
 enum request_progress handle_init_producer_id(struct call *call, const void *message)
 {
     const struct init_producer_id_request *request = message;
-    bool is_half_known = (request->producer_id < 0) != (request->producer_epoch < 0);
+    /* Both, or neither (-1). */
+    bool is_known = request->producer_id >= 0 && request->producer_epoch >= 0;
+    bool is_half_known = !is_known && (request->producer_id != -1 || request->producer_epoch != -1);
     if (is_half_known || (!slice_is_null(request->transactional_id) && request->transactional_id.n == 0)) {
         answer(call, KAFKA_INVALID_REQUEST, -1);
         return REQUEST_DONE;

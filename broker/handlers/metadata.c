@@ -53,21 +53,29 @@ static void fill_topic(struct call *call, const struct metadata_request *request
     for (int32_t i = 0; i < topic->partition_count; i++) fill_partition(call, &topic->partitions[i], i, &out->partitions[i]);
 }
 
+/* An id goes before a name. */
+static bool is_by_id(const struct metadata_request_topics *wanted)
+{
+    return slice_is_null(wanted->name) || !uuid_is_zero(wanted->topic_id);
+}
+
 static void fill_missing(struct call *call, const struct metadata_request *request, const struct metadata_request_topics *wanted,
                          struct metadata_response_topics *out)
 {
-    bool is_by_id = slice_is_null(wanted->name);
-    enum kafka_error error = is_by_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    if (!is_by_id && !is_valid_topic_name(wanted->name)) {
+    bool has_id = is_by_id(wanted);
+    enum kafka_error error = has_id ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    if (!has_id && !is_valid_topic_name(wanted->name)) {
         error = KAFKA_INVALID_TOPIC_EXCEPTION;
-    } else if (!is_by_id && request->allow_auto_topic_creation && config_flag(call->dispatch->config, CONFIG_AUTO_CREATE_TOPICS_ENABLE)) {
+    } else if (!has_id && request->allow_auto_topic_creation && config_flag(call->dispatch->config, CONFIG_AUTO_CREATE_TOPICS_ENABLE)) {
         /* As Kafka's KRaft brokers: the client hears "unknown", waits a little and asks again. */
         topic_creation_start(call->dispatch, wanted->name);
     }
     *out = (struct metadata_response_topics){.error_code = (int16_t)error,
-                                             .name = is_by_id && call->api_version < 12 ? SLICE_LITERAL("") : wanted->name,
+                                             .name = !has_id                  ? wanted->name
+                                                     : call->api_version < 12 ? SLICE_LITERAL("")
+                                                                              : SLICE_NULL,
                                              .topic_id = wanted->topic_id,
-                                             .is_internal = !is_by_id && is_internal_topic(wanted->name),
+                                             .is_internal = !has_id && is_internal_topic(wanted->name),
                                              .topic_authorized_operations = OPERATIONS_UNKNOWN};
 }
 
@@ -83,7 +91,7 @@ static void add_all_topics(struct call *call, const struct metadata_request *req
 /* Whether `told` has it already: named twice, a topic is described once. Else it has it from now on. */
 static bool is_told(struct map *told, const struct image_topic *topic, const struct metadata_request_topics *wanted)
 {
-    struct slice name = topic ? slice_make(topic->name, topic->name_size) : wanted->name;
+    struct slice name = topic ? slice_make(topic->name, topic->name_size) : is_by_id(wanted) ? SLICE_NULL : wanted->name;
     if (slice_is_null(name)) return false;
     if (map_get(told, name)) return true;
     map_put(told, name, told);
@@ -99,7 +107,7 @@ static void add_wanted_topics(struct call *call, const struct metadata_request *
     for (int32_t i = 0; i < request->topics_count; i++) {
         const struct metadata_request_topics *wanted = &request->topics[i];
         const struct image_topic *topic =
-            slice_is_null(wanted->name) ? image_topic_by_id(image, wanted->topic_id) : image_topic_by_name(image, wanted->name);
+            is_by_id(wanted) ? image_topic_by_id(image, wanted->topic_id) : image_topic_by_name(image, wanted->name);
         if (is_told(&told, topic, wanted)) continue;
         struct metadata_response_topics *out = &response->topics[response->topics_count++];
         if (topic)

@@ -203,9 +203,8 @@ struct fetch_session *fetch_session_begin(struct fetch_session_cache *cache, con
                                           void (*on_parked)(void *user, void *parked), enum kafka_error *error)
 {
     *error = KAFKA_NONE;
-    if (!request->has_sessions || request->session_epoch == FETCH_EPOCH_FINAL || request->session_epoch == FETCH_EPOCH_INITIAL)
-        return begin_full(cache, request);
-    struct fetch_session *session = find_session(cache, request->session_id, request->is_follower);
+    if (request->session_epoch == FETCH_EPOCH_FINAL || request->session_epoch == FETCH_EPOCH_INITIAL) return begin_full(cache, request);
+    struct fetch_session *session = request->has_sessions ? find_session(cache, request->session_id, request->is_follower) : NULL;
     if (session && !has_room_for(cache, request)) {
         end_session(session);
         session = NULL;

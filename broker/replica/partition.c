@@ -101,7 +101,7 @@ static int32_t effective_minimum(const struct partition *p) { return isr_effecti
 enum kafka_error partition_check_leader(const struct partition *p, int32_t leader_epoch)
 {
     if (p->role == PARTITION_OFFLINE) return KAFKA_KAFKA_STORAGE_ERROR;
-    if (leader_epoch >= 0 && leader_epoch < p->leader_epoch) return KAFKA_FENCED_LEADER_EPOCH;
+    if (leader_epoch != EPOCH_UNSAID && leader_epoch < p->leader_epoch) return KAFKA_FENCED_LEADER_EPOCH;
     if (leader_epoch > p->leader_epoch) return KAFKA_UNKNOWN_LEADER_EPOCH;
     return p->role == PARTITION_LEADER ? KAFKA_NONE : KAFKA_NOT_LEADER_OR_FOLLOWER;
 }
@@ -125,7 +125,9 @@ enum kafka_error partition_check_follower(const struct partition *p, int32_t rep
     enum kafka_error error = partition_check_leader(p, leader_epoch);
     if (error != KAFKA_NONE) return error;
     int32_t at = partition_find(p, replica_id);
-    if (at < 0 || (size_t)at == p->local) return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    /* A follower whose epoch is ours may know of an assignment that has not come here yet; one that does not say may be the older. Both
+     * ask again. */
+    if (at < 0 || (size_t)at == p->local) return leader_epoch == EPOCH_UNSAID ? KAFKA_NOT_LEADER_OR_FOLLOWER : KAFKA_UNKNOWN_LEADER_EPOCH;
     return broker_epoch == p->replicas[at].broker_epoch ? KAFKA_NONE : KAFKA_NOT_LEADER_OR_FOLLOWER;
 }
 

@@ -162,7 +162,8 @@ void partition_invariants(const struct partition *partition);
 /* ---- questions: no effect ---- */
 
 static inline bool partition_is_leader(const struct partition *p) { return p->role == PARTITION_LEADER; }
-/* NONE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR. -1: the peer does not say. */
+#define EPOCH_UNSAID (-1) /* by a peer that does not know */
+/* NONE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR. */
 enum kafka_error partition_check_leader(const struct partition *p, int32_t leader_epoch);
 /* The same, but a follower will do (KIP-392). */
 enum kafka_error partition_check_reader(const struct partition *p, int32_t leader_epoch);

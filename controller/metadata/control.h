@@ -33,7 +33,7 @@ struct refusal {
     struct slice message;
 };
 #define NOT_REFUSED                ((struct refusal){KAFKA_NONE, SLICE_NULL})
-#define REFUSE(control, code, ...) ((struct refusal){KAFKA_##code, arena_printf((control)->arena, __VA_ARGS__)})
+#define REFUSE(control, code, ...) ((struct refusal){KAFKA_##code, arena_explain((control)->arena, __VA_ARGS__)})
 static inline bool is_refused(struct refusal refusal) { return refusal.error != KAFKA_NONE; }
 
 #endif

@@ -121,7 +121,7 @@ void feature_update(struct control *control, int16_t version, const struct updat
     if (!is_refused(first)) return;
     response->results_count = 0;
     response->error_code = (int16_t)first.error;
-    response->error_message = arena_printf(
+    response->error_message = arena_explain(
         control->arena, "The update failed for all features since the following feature had an error: %.*s", SLICE_ARG(first.message));
 }
 

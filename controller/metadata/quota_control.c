@@ -64,10 +64,26 @@ static struct refusal set_one(struct control *control, const struct quota_entity
         return NOT_REFUSED;
     }
     if (!(op->value > 0) || isinf(op->value)) return REFUSE(control, INVALID_REQUEST, "Quota %s must be greater than 0", key->name);
-    if (key->is_whole && fabs(op->value - rint(op->value)) > 1e-6)
+    if (key->is_whole && (fabs(op->value - rint(op->value)) > 1e-6 || op->value >= 0x1p63))
         return REFUSE(control, INVALID_REQUEST, "Configuration %s must be a Long value", key->name);
     records_add_quota(control->records, entity, key->name, &op->value);
     return NOT_REFUSED;
+}
+
+/* Each key once. */
+static struct refusal set_all(struct control *control, const struct quota_entity *entity, const struct alter_client_quotas_request_ops *ops,
+                              int32_t count)
+{
+    struct refusal refusal = NOT_REFUSED;
+    uint32_t seen = 0;
+    for (int32_t i = 0; !is_refused(refusal) && i < count; i++) {
+        const struct quota_key *key = find_key(entity, ops[i].key);
+        uint32_t bit = key ? 1u << (key - KEYS) : 0;
+        if (seen & bit) return REFUSE(control, INVALID_REQUEST, "Duplicate quota key %s", key->name);
+        seen |= bit;
+        refusal = set_one(control, entity, &ops[i]);
+    }
+    return refusal;
 }
 
 static struct refusal alter_entry(struct control *control, const struct alter_client_quotas_request_entries *entry)
@@ -75,8 +91,7 @@ static struct refusal alter_entry(struct control *control, const struct alter_cl
     struct quota_entity entity = {0};
     struct refusal refusal = feature_check_level(control, 2, "Client quotas");
     if (!is_refused(refusal)) refusal = read_entity(control, entry->entity, entry->entity_count, &entity);
-    for (int32_t i = 0; !is_refused(refusal) && i < entry->ops_count; i++) refusal = set_one(control, &entity, &entry->ops[i]);
-    return refusal;
+    return is_refused(refusal) ? refusal : set_all(control, &entity, entry->ops, entry->ops_count);
 }
 
 void quota_alter(struct control *control, const struct alter_client_quotas_request *request, struct alter_client_quotas_response *response)

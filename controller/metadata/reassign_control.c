@@ -256,11 +256,10 @@ static struct refusal elect_named(struct control *control, struct map *seen, str
 void elect_leaders(struct control *control, const struct elect_leaders_request *request, struct elect_leaders_response *response)
 {
     enum election_type type = request->election_type == ELECTION_UNCLEAN ? ELECTION_UNCLEAN : ELECTION_PREFERRED;
-    if (request->election_type != (int8_t)type) {
-        response->error_code = KAFKA_INVALID_REQUEST;
-        return;
-    }
+    bool is_known = request->election_type == (int8_t)type;
+    if (!is_known) response->error_code = KAFKA_INVALID_REQUEST;
     if (request->topic_partitions_count < 0) {
+        if (!is_known) return;
         elect_everywhere(control, type, response);
         return;
     }
@@ -277,7 +276,8 @@ void elect_leaders(struct control *control, const struct elect_leaders_request *
         out->partition_result = arena_calloc(control->arena, (size_t)asked->partitions_count, sizeof *out->partition_result);
         for (int32_t i = 0; i < asked->partitions_count; i++)
             say_partition(&out->partition_result[i], asked->partitions[i],
-                          elect_named(control, &seen, asked->topic, asked->partitions[i], type));
+                          is_known ? elect_named(control, &seen, asked->topic, asked->partitions[i], type)
+                                   : REFUSE(control, INVALID_REQUEST, "There is no election type %d.", request->election_type));
     }
     map_deinit(&seen);
 }

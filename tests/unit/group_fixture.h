@@ -352,7 +352,7 @@ static inline struct ask *fetch(struct fixture *f, const char *group, const char
     ask->fetch_topic = (struct offset_fetch_request_groups_topics){
         .name = T(topic), .partition_indexes = ask->fetch_partitions, .partition_indexes_count = 1};
     ask->fetch = (struct offset_fetch_request_groups){
-        .group_id = T(group), .member_id = SLICE_NULL, .topics = topic ? &ask->fetch_topic : NULL, .topics_count = topic ? 1 : 0};
+        .group_id = T(group), .member_id = SLICE_NULL, .topics = topic ? &ask->fetch_topic : NULL, .topics_count = topic ? 1 : -1};
     ask->request.in.fetch = &ask->fetch;
     ask->request.require_stable = require_stable;
     send(f, ask);

@@ -198,8 +198,8 @@ START_TEST(q_ack_a_stranger_who_claims_to_be_a_follower_moves_nothing)
         ck_assert_int_eq(fetch_as(stranger, 14, id, -1, 1, topic_id), KAFKA_NOT_LEADER_OR_FOLLOWER);
         ck_assert_int_eq(fetch_as(stranger, 4, id, -1, 1, topic_id), KAFKA_NOT_LEADER_OR_FOLLOWER);
     }
-    ck_assert_int_eq(fetch_as(stranger, 17, leader, 1, 1, topic_id), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
-    ck_assert_int_eq(fetch_as(stranger, 17, 77, 1, 1, topic_id), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    ck_assert_int_eq(fetch_as(stranger, 17, leader, 1, 1, topic_id), KAFKA_NOT_LEADER_OR_FOLLOWER);
+    ck_assert_int_eq(fetch_as(stranger, 17, 77, 1, 1, topic_id), KAFKA_NOT_LEADER_OR_FOLLOWER);
     struct replica_info info;
     ck_assert(replica_manager_info(broker_node_replicas(f->nodes[leader].broker), topic_id, 0, &info));
     ck_assert_int_eq(info.high_watermark, 0);

@@ -88,6 +88,10 @@ START_TEST(wrong_ids_and_epochs_are_refused_with_kafkas_errors)
     /* A consumer cannot take over a follower's session. */
     ck_assert_ptr_null(begin((struct fetch_session_request){.session_id = session->id, .session_epoch = 1, .is_follower = true}, &error));
     ck_assert_int_eq(error, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
+    /* Nobody has a session who asks by names. */
+    struct fetch_session_request by_name = {.session_id = session->id, .session_epoch = 1};
+    ck_assert_ptr_null(fetch_session_begin(&cache, &by_name, on_parked, &error));
+    ck_assert_int_eq(error, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
 }
 END_TEST
 

@@ -168,6 +168,11 @@ START_TEST(a_topic_is_described_once_however_often_it_is_named)
     request = (struct metadata_request){.topics = ids, .topics_count = 3};
     response = fixture_ask(f, API_METADATA, 12, &request);
     ck_assert_int_eq(response->topics_count, 1);
+    /* An id goes before a name. */
+    struct metadata_request_topics both[] = {{.topic_id = id, .name = SLICE_LITERAL("absent")}};
+    request = (struct metadata_request){.topics = both, .topics_count = 1};
+    response = fixture_ask(f, API_METADATA, 12, &request);
+    ck_assert(slice_equal_str(response->topics[0].name, "a"));
     fixture_end(f);
 }
 END_TEST
@@ -482,6 +487,9 @@ START_TEST(offset_for_leader_epoch_and_init_producer_id_at_every_version)
         response = fixture_ask(f, API_INIT_PRODUCER_ID, version, &request);
         ck_assert_int_eq(response->error_code, KAFKA_INVALID_REQUEST);
         request = (struct init_producer_id_request){.producer_id = -1, .producer_epoch = 3};
+        response = fixture_ask(f, API_INIT_PRODUCER_ID, version, &request);
+        ck_assert_int_eq(response->error_code, KAFKA_INVALID_REQUEST);
+        request = (struct init_producer_id_request){.producer_id = -2, .producer_epoch = -1};
         response = fixture_ask(f, API_INIT_PRODUCER_ID, version, &request);
         ck_assert_int_eq(response->error_code, KAFKA_INVALID_REQUEST);
     }

@@ -243,6 +243,7 @@ START_TEST(leaders_are_elected_when_asked_for)
     const struct image_partition *p = partition_on(IDS(0, 1));
     ck_assert_int_eq(elect(ELECTION_PREFERRED), KAFKA_ELECTION_NOT_NEEDED);
     ck_assert_int_eq(elect(ELECTION_UNCLEAN), KAFKA_ELECTION_NOT_NEEDED);
+    ck_assert_int_eq(elect((enum election_type)9), KAFKA_INVALID_REQUEST);
     meta_fence(&meta, 0);
     ck_assert_int_eq(p->leader, 1);
     ck_assert_int_eq(elect(ELECTION_PREFERRED), KAFKA_PREFERRED_LEADER_NOT_AVAILABLE);
@@ -362,6 +363,18 @@ static int32_t count_quotas(const char *type, int8_t match_type, const char *mat
     return response.entries_count;
 }
 
+START_TEST(a_quota_is_changed_once_in_an_entry)
+{
+    struct alter_client_quotas_request_entity entity = {SLICE_LITERAL("user"), SLICE_LITERAL("alice")};
+    struct alter_client_quotas_request_ops op = {.key = SLICE_LITERAL("producer_byte_rate"), .value = 5}, ops[] = {op, op};
+    struct alter_client_quotas_request_entries entry = {.entity = &entity, .entity_count = 1, .ops = ops, .ops_count = 2};
+    struct alter_client_quotas_request request = {.entries = &entry, .entries_count = 1};
+    struct alter_client_quotas_response response = {0};
+    quota_alter(&meta.control, &request, &response);
+    ck_assert_int_eq(response.entries[0].error_code, KAFKA_INVALID_REQUEST);
+}
+END_TEST
+
 START_TEST(quotas_are_stored_and_shown)
 {
     ck_assert_int_eq(set_quota("user", "alice", "producer_byte_rate", 1000), KAFKA_NONE);
@@ -375,6 +388,7 @@ START_TEST(quotas_are_stored_and_shown)
     ck_assert_int_eq(set_quota("user", "alice", "producer_byte_rate", -1), KAFKA_INVALID_REQUEST);
     ck_assert_int_eq(set_quota("user", "alice", "producer_byte_rate", 1.5), KAFKA_INVALID_REQUEST);
     ck_assert_int_eq(set_quota("user", "alice", "connection_creation_rate", 5), KAFKA_INVALID_REQUEST);
+    ck_assert_int_eq(set_quota("user", "alice", "producer_byte_rate", 1e19), KAFKA_INVALID_REQUEST);
     ck_assert_int_eq(set_quota("user", "", "producer_byte_rate", 5), KAFKA_INVALID_REQUEST);
     ck_assert_int_eq(set_quota("planet", "earth", "producer_byte_rate", 5), KAFKA_INVALID_REQUEST);
     ck_assert_int_eq(set_quota("user", "alice", "producer_byte_rate", 0), KAFKA_NONE);
@@ -401,6 +415,7 @@ int main(void)
     tcase_add_test(tcase, b_epoch_a_broker_is_unregistered_and_epochs_go_on);
     tcase_add_test(tcase, feature_levels_are_changed_within_what_all_support);
     tcase_add_test(tcase, an_older_level_writes_nothing_that_it_lacks);
+    tcase_add_test(tcase, a_quota_is_changed_once_in_an_entry);
     tcase_add_test(tcase, quotas_are_stored_and_shown);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
