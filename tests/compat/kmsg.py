@@ -4,8 +4,9 @@
     body = encode(schema["FetchRequest"], 12, {"MaxWaitMs": 10, "Topics": [...]})
     value = decode(schema["FetchResponse"], 12, bytes)
 
-A struct is a dict by the fields' names; a field that is left out has its default. What is left over after decoding, or a
-length that does not fit, is an error.
+A struct is a dict by the fields' names; a field that is left out has its default, and "tag N" is a tagged field that the schema does
+not know. What is left over after decoding, or a length that does not fit, is an error. Encoding writes null and Raw bytes wherever it
+is told to, so that tests can say what is not allowed.
 """
 import glob
 import os
@@ -15,6 +16,10 @@ import uuid
 
 FIXED = {"bool": "?", "int8": "b", "int16": "h", "uint16": "H", "int32": "i", "int64": "q", "float64": "d"}
 LAST = 32767
+
+
+class Raw(bytes):
+    """What stands in a message in place of a field, length and all."""
 
 
 class Versions:
@@ -132,6 +137,8 @@ def _length(count, compact, form):
 
 def _encode_one(field, version, flexible, value):
     compact = flexible and not field.is_classic
+    if isinstance(value, Raw):
+        return bytes(value)
     if field.struct:
         return _encode_struct(field.struct, version, flexible, value)
     if field.type in FIXED:
@@ -145,6 +152,8 @@ def _encode_one(field, version, flexible, value):
 
 def _encode_field(field, version, flexible, value):
     compact = flexible and not field.is_classic
+    if isinstance(value, Raw):
+        return bytes(value)
     if field.is_array:
         if value is None:
             return _length(-1, compact, ">i")
@@ -155,10 +164,10 @@ def _encode_field(field, version, flexible, value):
 
 
 def _encode_struct(of, version, flexible, value):
-    unknown = set(value) - {f.name for f in of.fields}
+    out, tagged = bytearray(), {int(name[4:]): value[name] for name in value if name.startswith("tag ")}
+    unknown = {name for name in value if not name.startswith("tag ")} - {f.name for f in of.fields}
     if unknown:
         raise ValueError("no such field: " + ", ".join(sorted(unknown)))
-    out, tagged = bytearray(), {}
     for field in of.fields:
         if version not in field.present:
             continue
@@ -220,7 +229,7 @@ def _decode_one(field, version, flexible, reader):
             raise ValueError(field.name + " must not be null")
         return None
     raw = bytes(reader.take(size))
-    return raw.decode() if field.type == "string" else raw
+    return raw.decode(errors="replace") if field.type == "string" else raw  # as clients in Java read it
 
 
 def _decode_field(field, version, flexible, reader):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Skiff and Apache Kafka are asked the same at every version (wire_cases.py); the answers differ only where MAY_DIFFER in
-# wire_diff.py says why.
+# Skiff and Apache Kafka are asked the same at every version (wire_cases.py); the answers differ only where
+# wire_may_differ.py says why.
 . "$(dirname "${BASH_SOURCE[0]}")/../integration/lib.sh"
 . "$root/tests/compat/kafka-env.sh"
 command -v python3 >/dev/null || skip_all "python3 is not installed"
