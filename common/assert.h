@@ -7,12 +7,12 @@
 
 NORETURN void assert_failed(const char *expression, const char *file, int line, const char *function);
 
-#define ASSERT(expression)                                                                                             \
-    do {                                                                                                               \
-        if (__builtin_expect(!(expression), 0)) assert_failed(#expression, __FILE__, __LINE__, __func__);              \
+#define ASSERT(expression)                                                                                                                 \
+    do {                                                                                                                                   \
+        if (__builtin_expect(!(expression), 0)) assert_failed(#expression, __FILE__, __LINE__, __func__);                                  \
     } while (0)
 #define ASSERT_IMPLIES(condition, consequence) ASSERT(!(condition) || (consequence))
-#define UNREACHABLE() assert_failed("unreachable", __FILE__, __LINE__, __func__)
+#define UNREACHABLE()                          assert_failed("unreachable", __FILE__, __LINE__, __func__)
 
 #ifdef SKIFF_VERIFY
 #define VERIFY_ASSERT(expression) ASSERT(expression)

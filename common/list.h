@@ -54,8 +54,8 @@ static inline struct list_node *list_pop_front(struct list *list)
 }
 
 /* `node` may be removed inside the loop body, its successor may not. */
-#define LIST_FOR_EACH(list, node)                                                                                      \
-    for (struct list_node *node = (list)->head.next, *node##_next = node->next; node != &(list)->head;                \
+#define LIST_FOR_EACH(list, node)                                                                                                          \
+    for (struct list_node *node = (list)->head.next, *node##_next = node->next; node != &(list)->head;                                     \
          node = node##_next, node##_next = node->next)
 
 #endif

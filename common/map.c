@@ -3,9 +3,9 @@
 #include "common/assert.h"
 #include "common/mem.h"
 
-#define SLOT_EMPTY 0u
+#define SLOT_EMPTY   0u
 #define SLOT_REMOVED UINT32_MAX
-#define SLOTS_MIN 8u
+#define SLOTS_MIN    8u
 
 static inline uint64_t rotate_left(uint64_t x, unsigned bits) { return (x << bits) | (x >> (64 - bits)); }
 

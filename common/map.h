@@ -39,8 +39,8 @@ void *map_next(const struct map *map, uint32_t *position);
 
 /* The key of a fixed-size field, e.g. MAP_KEY(&broker->id). */
 #define MAP_KEY(field) slice_make((field), sizeof *(field))
-#define MAP_FOR_EACH(map, type, name)                                                                                  \
-    for (uint32_t name##_at = 0, name##_on = 1; name##_on; name##_on = 0)                                              \
+#define MAP_FOR_EACH(map, type, name)                                                                                                      \
+    for (uint32_t name##_at = 0, name##_on = 1; name##_on; name##_on = 0)                                                                  \
         for (type *name = map_next((map), &name##_at); name; name = map_next((map), &name##_at))
 
 uint64_t map_hash(uint64_t seed, struct slice key);

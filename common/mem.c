@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OWN_MAPPING_FROM (4 << 20)  /* beyond the usual fetch response: such a block goes back when it is freed */
+#define OWN_MAPPING_FROM (4 << 20) /* beyond the usual fetch response: such a block goes back when it is freed */
 #define FREE_AT_END_MAX  (2 << 20) /* of the heap: a fetch response or two */
 
 static NORETURN void out_of_memory(size_t size)

@@ -41,7 +41,7 @@ struct connection {
     int64_t last_active_us;
     int64_t frame_started_us;
     struct env_timer unmute;
-    int64_t muted_until_us; /* 0: not muted */
+    int64_t muted_until_us;     /* 0: not muted */
     int64_t turn_bytes;         /* of answers, since it began to start requests */
     int64_t answers_bytes;      /* its share of server->answers_bytes */
     int64_t answers_left;       /* queued when relief last looked */

@@ -63,7 +63,7 @@ static void fail_fetch(struct group_request *request, enum kafka_error error)
     struct offset_fetch_response_groups *out = &request->out.fetch;
     out->group_id = request->group_id;
     out->error_code = (int16_t)error;
-    if (request->version >= 2 || !in->topics) return;
+    if (request->version >= 2 || in->topics_count < 0) return;
     out->topics = CODEC_NEW(&request->arena, offset_fetch_response_groups_topics, (size_t)in->topics_count);
     out->topics_count = in->topics_count;
     for (int32_t i = 0; i < in->topics_count; i++) {

@@ -40,7 +40,7 @@ struct group_request {
         const struct leave_group_request *leave; /* v0-2: member_id; later: members */
         /* Topics that exist, with name and id (zero: the client's version has none); others are answered by the caller. */
         const struct offset_commit_request *commit;
-        const struct offset_fetch_request_groups *fetch; /* topics NULL: all; with names */
+        const struct offset_fetch_request_groups *fetch; /* topics_count -1: all; with names */
         const struct offset_delete_request *offset_delete;
     } in;
     union {

@@ -20,7 +20,7 @@ struct fetch_call {
     struct replica_fetch fetch;
     struct call *call;
     struct slice client_id; /* null when nobody has a quota */
-    size_t held_bytes; /* its share of dispatch->waiting_fetch_bytes */
+    size_t held_bytes;      /* its share of dispatch->waiting_fetch_bytes */
     struct endpoints endpoints;
     struct fetch_response_responses *unknown; /* topics that nobody knows, already answered */
     int32_t unknown_count;

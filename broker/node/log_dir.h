@@ -46,7 +46,7 @@ struct log_dir {
     struct env_timer stall;
 
     struct log_dir_checkpoint checkpoints[LOG_DIR_CHECKPOINTS];
-    uint64_t dropped; /* logs that have gone; until each checkpoint knows, it still claims things of them, by name */
+    uint64_t dropped;     /* logs that have gone; until each checkpoint knows, it still claims things of them, by name */
     bool is_start_wanted; /* somebody waits for a log start to be durable: write that checkpoint as soon as possible */
     struct file_replace meta_replace;
     bool is_writing_meta;

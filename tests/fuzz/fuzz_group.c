@@ -188,7 +188,8 @@ static void fill(struct run *run, struct ask *ask)
     case GROUP_OFFSET_FETCH:
         fill_offsets(run, ask);
         ask->request.require_stable = generation & 1;
-        ask->in.fetch = (struct offset_fetch_request_groups){.topics = generation & 2 ? NULL : &ask->fetch_topic, .topics_count = 1};
+        ask->in.fetch = (struct offset_fetch_request_groups){.topics = generation & 2 ? NULL : &ask->fetch_topic,
+                                                             .topics_count = generation & 2 ? -1 : 1};
         break;
     case GROUP_OFFSET_DELETE:
         fill_offsets(run, ask);

@@ -200,7 +200,10 @@ static int16_t set_config(const char *broker, struct slice name, const char *val
     return error;
 }
 
-static int16_t set_min_isr(const char *broker, const char *value) { return set_config(broker, SLICE_LITERAL("min.insync.replicas"), value); }
+static int16_t set_min_isr(const char *broker, const char *value)
+{
+    return set_config(broker, SLICE_LITERAL("min.insync.replicas"), value);
+}
 
 START_TEST(p_isr_no_config_is_stored_under_another_name_than_was_checked)
 {
