@@ -66,11 +66,12 @@ static bool open_all_idle(const char *address, struct wire *wires, int count)
     return true;
 }
 
-/* When it does not change any more. */
+/* When it does not change any more; the last reading of a process that never settles. */
 static double settled_rss_kb(const char *pid)
 {
+    int64_t deadline_us = raw_now_us() + PATIENCE_US;
     double kb = process_rss_kb(pid);
-    for (int same = 0; same < SAME_READINGS; same++) {
+    for (int same = 0; same < SAME_READINGS && raw_now_us() < deadline_us; same++) {
         (void)usleep(READING_US);
         double now_kb = process_rss_kb(pid);
         if (now_kb != kb) same = -1;
