@@ -243,6 +243,8 @@ enum err config_finish(struct config *config)
                     "authorizer.class.name=%s: authorization is not available yet, and a node that should check must not serve without: "
                     "remove the setting to let everybody in",
                     config_text(config, CONFIG_AUTHORIZER_CLASS_NAME));
+    if (config_number(config, CONFIG_MAX_CONNECTIONS_PER_IP) == 0 && config->values[CONFIG_MAX_CONNECTIONS_PER_IP_OVERRIDES].text.n == 0)
+        return fail(config, "max.connections.per.ip can be 0 only with max.connections.per.ip.overrides: nobody could connect");
     if (config->values[CONFIG_PROCESS_ROLES].text.n == 0) set_derived(config, CONFIG_PROCESS_ROLES, slice_str("broker,controller"));
     name_those_without_effect(config);
     return ERR_OK;

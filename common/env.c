@@ -188,6 +188,15 @@ enum err env_listen(struct env *env, const char *host, uint16_t port, env_accept
 }
 uint16_t env_listener_port(const struct env_listener *listener) { return listener->ops->listener_port(listener); }
 void env_listener_close(struct env *env, struct env_listener *listener) { env->ops->listener_close(env, listener); }
+void env_listener_pause(struct env *env, struct env_listener *listener, bool is_paused) { env->ops->listener_pause(listener, is_paused); }
+bool env_address(struct env *env, struct slice text, char address[static ENV_ADDRESS_MAX])
+{
+    char copy[ENV_ADDRESS_MAX];
+    if (text.n == 0 || text.n >= sizeof copy || memchr(text.p, 0, text.n)) return false;
+    memcpy(copy, text.p, text.n);
+    copy[text.n] = '\0';
+    return env->ops->address(copy, address);
+}
 struct env_stream *env_connect(struct env *env, const char *host, uint16_t port, int64_t timeout_us, env_stream_fn handler, void *user)
 {
     ASSERT(handler != NULL);

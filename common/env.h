@@ -19,6 +19,8 @@
 #include "common/list.h"
 #include "common/logger.h"
 
+#define ENV_ADDRESS_MAX 64 /* an address as text, with its end */
+
 struct env;
 struct env_file;
 struct env_stream;
@@ -155,6 +157,10 @@ NODISCARD enum err env_listen(struct env *env, const char *host, uint16_t port, 
                               struct env_listener **out);
 uint16_t env_listener_port(const struct env_listener *listener);
 void env_listener_close(struct env *env, struct env_listener *listener);
+/* While it is paused nobody is accepted: new connections wait in the system's queue. */
+void env_listener_pause(struct env *env, struct env_listener *listener, bool is_paused);
+/* An address in the words of env_stream_peer(); false: the text is none. Names are not looked up. */
+NODISCARD bool env_address(struct env *env, struct slice text, char address[static ENV_ADDRESS_MAX]);
 
 /* Never fails at once: a failure comes as CLOSED. `timeout_us` bounds resolving and connecting. */
 struct env_stream *env_connect(struct env *env, const char *host, uint16_t port, int64_t timeout_us, env_stream_fn handler, void *user);
@@ -230,6 +236,8 @@ struct env_ops {
     enum err (*listen)(struct env *env, const char *host, uint16_t port, env_accept_fn accepted, void *user, struct env_listener **out);
     uint16_t (*listener_port)(const struct env_listener *listener);
     void (*listener_close)(struct env *env, struct env_listener *listener);
+    void (*listener_pause)(struct env_listener *listener, bool is_paused);
+    bool (*address)(const char *text, char *address);
     struct env_stream *(*connect)(struct env *env, const char *host, uint16_t port, int64_t timeout_us, env_stream_fn handler, void *user);
     void (*write)(struct env *env, struct env_stream *stream, const struct env_piece *pieces, size_t count);
     int64_t (*queued)(const struct env_stream *stream);

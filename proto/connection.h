@@ -20,6 +20,8 @@
 #include "common/limits.h"
 #include "common/log_limit.h"
 #include "common/map.h"
+#include "common/token_bucket.h"
+#include "proto/address_limits.h"
 #include "proto/assembler.h"
 
 struct connection;
@@ -93,13 +95,17 @@ struct server_limits {
     int64_t memory_bytes_max;        /* queued.max.request.bytes */
     int64_t idle_timeout_us;         /* connections.max.idle.ms; 0: never */
     uint32_t connections_max;        /* max.connections */
-    uint32_t connections_per_ip_max; /* max.connections.per.ip */
+    uint32_t connections_per_ip_max; /* max.connections.per.ip, for addresses that server->overrides does not name */
+    uint32_t connections_per_s_max;  /* max.connection.creation.rate */
 };
+#define CONNECTION_RATE_UNLIMITED INT32_MAX
 
 struct server_handler {
     enum request_progress (*on_request)(void *user, struct request *request);
     /* Optional; the connection is gone when it returns. Its requests have been abandoned before. */
     void (*on_closed)(void *user, struct connection *connection);
+    /* Optional: somebody connects. Not 0: too often; for so long it should not come again. */
+    int64_t (*on_connecting)(void *user, const char *address, int64_t now_us);
     void *user;
 };
 
@@ -120,6 +126,7 @@ enum server_cause {
     SERVER_OVERLOADED,   /* it held memory that others wait for */
     SERVER_FULL,         /* max.connections */
     SERVER_ADDRESS_FULL, /* max.connections.per.ip */
+    SERVER_ADDRESS_FAST, /* on_connecting() */
     SERVER_CAUSE_COUNT
 };
 
@@ -132,9 +139,15 @@ struct server {
     struct list connections;
     struct list ready; /* connections that may go on with bytes they hold */
     struct list listeners;
-    struct map addresses;      /* connections by peer address */
-    uint32_t connection_count; /* without those of protected listeners */
-    uint64_t accepted_count, refused_count;
+    struct map addresses;            /* connections by peer address */
+    struct address_limits overrides; /* max.connections.per.ip.overrides */
+    uint32_t connection_count;       /* without those of protected listeners */
+    uint64_t accepted_count, refused_count, delayed_count;
+    struct token_bucket creation; /* of connections; when it is empty listeners pause until accept_timer */
+    struct env_timer accept_timer;
+    struct list lingering; /* turned away, but not closed yet */
+    uint32_t lingering_count;
+    struct env_timer linger_timer;
     int64_t turn_bytes;    /* of answers, since the ready ones were gone through last */
     int64_t answers_bytes; /* answers in memory that wait for their readers; at least what there is */
     struct env_timer ready_timer;
@@ -146,7 +159,7 @@ struct server {
 
 void server_init(struct server *server, struct env *env, const struct server_limits *limits, const struct server_handler *handler);
 /* `name` is the listener's name in the config. Connections of a protected listener (between nodes) do not count against
- * connections_max. Port 0 asks the system; *bound is the port. */
+ * the limits of connections. Port 0 asks the system; *bound is the port. */
 NODISCARD enum err server_listen(struct server *server, const char *name, const char *host, uint16_t port, bool is_protected,
                                  uint16_t *bound);
 /* No new connections; those that are there go on. */
@@ -159,6 +172,7 @@ struct server_traffic {
     } listeners[LISTENERS_MAX];
     size_t listener_count;
     uint64_t accepted, refused; /* since the start */
+    uint64_t delayed;           /* times that new ones had to wait */
 };
 void server_traffic(const struct server *server, struct server_traffic *traffic);
 /* Closes all. Requests that are still out belong to their handlers and can be finished afterwards. */

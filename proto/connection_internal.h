@@ -1,4 +1,4 @@
-/* What connection.c and server.c share; nobody else includes it. */
+/* What connection.c, server.c, admission.c and relief.c share; nobody else includes it. */
 #ifndef SKIFF_PROTO_CONNECTION_INTERNAL_H
 #define SKIFF_PROTO_CONNECTION_INTERNAL_H
 
@@ -58,6 +58,14 @@ void connection_open(struct server *server, struct server_listener *listener, st
 void connection_continue(struct connection *connection);
 /* One log line, then connection_close(). */
 void connection_refuse(struct connection *connection, enum server_cause cause, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* admission.c: who may connect. */
+void admission_init(struct server *server);
+void admission_deinit(struct server *server);
+/* An env_accept_fn; `user` is the listener. */
+void admission_on_accepted(void *user, struct env_stream *stream, int64_t now_us);
+/* A connection no longer counts. */
+void admission_forget(struct connection *connection);
 
 /* For log lines. */
 const char *server_cause_text(enum server_cause cause);

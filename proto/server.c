@@ -1,4 +1,4 @@
-/* Listeners, admission, request memory, idle and slow connections: what connections of one node share. */
+/* Listeners, request memory, idle and slow connections: what connections of one node share. */
 #include "proto/connection_internal.h"
 
 #include "common/assert.h"
@@ -76,27 +76,7 @@ void memory_abandon(struct connection *connection)
     memory_release(memory, charged);
 }
 
-/* ---- admission ----------------------------------------------------------------------------------------------------- */
-
-static struct server_address *address_of(struct server *server, const char *text)
-{
-    ASSERT(text != NULL);
-    struct slice key = slice_str(text);
-    struct server_address *address = map_get(&server->addresses, key);
-    if (address) return address;
-    address = mem_alloc(sizeof *address + key.n + 1);
-    memcpy(address->text, text, key.n + 1);
-    address->key = slice_make(address->text, key.n);
-    map_put(&server->addresses, address->key, address);
-    return address;
-}
-
-static void address_release(struct server *server, struct server_address *address)
-{
-    if (address->connection_count > 0) return;
-    map_remove(&server->addresses, address->key);
-    mem_free(address);
-}
+/* ---- what admission.c and connection.c share ------------------------------------------------------------------------- */
 
 const char *server_cause_text(enum server_cause cause)
 {
@@ -106,64 +86,17 @@ const char *server_cause_text(enum server_cause cause)
         [SERVER_OVERLOADED] = "connections closed that held memory others waited for",
         [SERVER_FULL] = "connections refused (max.connections)",
         [SERVER_ADDRESS_FULL] = "connections refused (max.connections.per.ip)",
+        [SERVER_ADDRESS_FAST] = "connections refused (connection_creation_rate)",
     };
     ASSERT((unsigned)cause < SERVER_CAUSE_COUNT);
     return texts[cause];
 }
 
-static void log_refusal(const struct server_listener *listener, enum server_cause cause, const struct server_address *address,
-                        uint32_t open)
-{
-    struct server *server = listener->server;
-    log_line_limited(env_logger(server->env), &server->log_limits[cause], env_now_us(server->env), server_cause_text(cause), "connection",
-                     "refused %s on listener %s: %s %u connections%s", address->text, listener->name,
-                     cause == SERVER_FULL ? "there are" : "it has", open,
-                     cause == SERVER_FULL ? " (max.connections)" : " (max.connections.per.ip)");
-}
-
-static bool is_admitted(const struct server_listener *listener, const struct server_address *address)
-{
-    const struct server *server = listener->server;
-    if (listener->is_protected) return true;
-    if (server->connection_count >= server->limits.connections_max) {
-        log_refusal(listener, SERVER_FULL, address, server->connection_count);
-        return false;
-    }
-    if (address->connection_count >= server->limits.connections_per_ip_max) {
-        log_refusal(listener, SERVER_ADDRESS_FULL, address, address->connection_count);
-        return false;
-    }
-    return true;
-}
-
-static void on_accepted(void *user, struct env_stream *stream, int64_t now_us)
-{
-    struct server_listener *listener = user;
-    struct server *server = listener->server;
-    struct server_address *address = address_of(server, env_stream_peer(stream));
-    if (!is_admitted(listener, address)) {
-        server->refused_count++;
-        address_release(server, address);
-        return;
-    }
-    address->connection_count++;
-    listener->connection_count++;
-    server->accepted_count++;
-    if (!listener->is_protected) server->connection_count++;
-    connection_open(server, listener, address, stream, now_us);
-    if (!heap_is_linked(&server->sweep_timer.node)) server->sweep_timer.fire(&server->sweep_timer, now_us);
-}
-
 void server_forget(struct connection *connection)
 {
-    struct server *server = connection->server;
     list_remove(&connection->node);
     if (list_is_linked(&connection->ready_node)) list_remove(&connection->ready_node);
-    if (!connection->listener->is_protected) server->connection_count--;
-    connection->address->connection_count--;
-    connection->listener->connection_count--;
-    address_release(server, connection->address);
-    connection->address = NULL;
+    admission_forget(connection);
 }
 
 /* ---- going on ------------------------------------------------------------------------------------------------------ */
@@ -261,7 +194,7 @@ void server_init(struct server *server, struct env *env, const struct server_lim
     list_init(&server->connections);
     list_init(&server->ready);
     list_init(&server->listeners);
-    map_init(&server->addresses, env_random64(env));
+    admission_init(server);
     env_timer_init(&server->ready_timer, on_ready);
     env_timer_init(&server->sweep_timer, on_sweep);
     relief_init(server);
@@ -272,7 +205,7 @@ enum err server_listen(struct server *server, const char *name, const char *host
     struct server_listener *listener = mem_alloc(sizeof *listener);
     listener->server = server;
     listener->is_protected = is_protected;
-    enum err err = env_listen(server->env, host, port, on_accepted, listener, &listener->socket);
+    enum err err = env_listen(server->env, host, port, admission_on_accepted, listener, &listener->socket);
     if (err) {
         mem_free(listener);
         return err;
@@ -294,7 +227,8 @@ void server_stop_listening(struct server *server)
 
 void server_traffic(const struct server *server, struct server_traffic *traffic)
 {
-    *traffic = (struct server_traffic){.accepted = server->accepted_count, .refused = server->refused_count};
+    *traffic =
+        (struct server_traffic){.accepted = server->accepted_count, .refused = server->refused_count, .delayed = server->delayed_count};
     LIST_FOR_EACH (&server->listeners, node) {
         const struct server_listener *listener = CONTAINER_OF(node, struct server_listener, node);
         if (traffic->listener_count == LISTENERS_MAX) break;
@@ -315,5 +249,5 @@ void server_deinit(struct server *server)
     env_timer_clear(server->env, &server->ready_timer);
     env_timer_clear(server->env, &server->sweep_timer);
     relief_deinit(server);
-    map_deinit(&server->addresses);
+    admission_deinit(server);
 }

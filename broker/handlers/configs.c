@@ -186,6 +186,27 @@ enum request_progress handle_describe_configs(struct call *call, const void *mes
 
 /* ---- altering ------------------------------------------------------------------------------------------------------ */
 
+/* What would keep everybody out, for ever: nobody could take it back. */
+static bool keeps_all_out(struct call *call, enum config_key key)
+{
+    const char *overrides = config_table[CONFIG_MAX_CONNECTIONS_PER_IP_OVERRIDES].name;
+    const char *dynamic = dynamic_config_text(call_image(call), call->dispatch->node_id, overrides);
+    if (key == CONFIG_MAX_CONNECTION_CREATION_RATE) return true;
+    return key == CONFIG_MAX_CONNECTIONS_PER_IP &&
+           !*(dynamic ? dynamic : config_text(call->dispatch->config, CONFIG_MAX_CONNECTIONS_PER_IP_OVERRIDES));
+}
+
+static bool check_connections(struct call *call, const struct setting *setting, struct slice value, int64_t number,
+                              char reason[static SETTING_REASON_MAX])
+{
+    enum config_key key = (enum config_key)(setting - config_table);
+    if (key == CONFIG_MAX_CONNECTIONS_PER_IP_OVERRIDES) return address_limits_check(call->dispatch->env, value, reason);
+    if (number != 0 || !keeps_all_out(call, key)) return true;
+    (void)snprintf(reason, SETTING_REASON_MAX, "would keep everybody out%s",
+                   key == CONFIG_MAX_CONNECTIONS_PER_IP ? " without max.connections.per.ip.overrides" : "");
+    return false;
+}
+
 /* Null: fine. The value is null when the setting is to be removed. */
 static struct slice check_broker_setting(struct call *call, struct slice resource_name, struct slice name, struct slice value)
 {
@@ -201,7 +222,8 @@ static struct slice check_broker_setting(struct call *call, struct slice resourc
     if (mode == DYNAMIC_CONFIG_CLUSTER && resource_name.n > 0)
         return arena_printf(&call->arena, "%s can only be changed for all brokers (--entity-default): controllers decide by it.",
                             setting->name);
-    if (slice_is_null(value) || setting_parse(setting, value, &number, reason)) return SLICE_NULL;
+    if (slice_is_null(value) || (setting_parse(setting, value, &number, reason) && check_connections(call, setting, value, number, reason)))
+        return SLICE_NULL;
     return arena_printf(&call->arena, "%s=%.*s: it %s.", setting->name, SLICE_ARG(shown(value)), reason);
 }
 

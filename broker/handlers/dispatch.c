@@ -306,8 +306,8 @@ void dispatch_measure(const struct dispatch *dispatch, struct metrics *metrics)
         if (times->count > 0) metrics_put_histogram(metrics, METRIC_REQUEST_SECONDS, &label, times);
     }
     metrics_put(metrics, METRIC_REQUESTS_REFUSED, (double)dispatch->refused_count);
-    static const char *const throttled[QUOTA_KINDS] = {"Produce", "FetchConsumer"};
-    for (size_t i = 0; i < QUOTA_KINDS; i++) {
+    static const char *const throttled[] = {[QUOTA_PRODUCE] = "Produce", [QUOTA_FETCH] = "FetchConsumer"};
+    for (size_t i = 0; i < sizeof throttled / sizeof *throttled; i++) {
         struct slice label = slice_str(throttled[i]);
         metrics_put_labelled(metrics, METRIC_REQUESTS_THROTTLED, &label, (double)dispatch->quotas.throttled[i]);
     }

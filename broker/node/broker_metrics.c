@@ -12,6 +12,7 @@ void measure_server(const struct server *server, struct metrics *metrics)
         metrics_put_one(metrics, METRIC_CONNECTIONS, traffic.listeners[i].name, traffic.listeners[i].connections);
     metrics_put(metrics, METRIC_CONNECTIONS_ACCEPTED, (double)traffic.accepted);
     metrics_put(metrics, METRIC_CONNECTIONS_REFUSED, (double)traffic.refused);
+    metrics_put(metrics, METRIC_CONNECTIONS_DELAYED, (double)traffic.delayed);
     metrics_put_one(metrics, METRIC_REQUEST_MEMORY, "clients", (double)server->memory.used);
     metrics_put_one(metrics, METRIC_REQUEST_MEMORY, "nodes", (double)server->reserve.used);
 }

@@ -104,6 +104,13 @@ static enum request_progress on_request(void *user, struct request *request)
     return node->state == BROKER_STARTING ? keep_early(node, request) : dispatch_request(&node->dispatch, request);
 }
 
+/* Kafka's connection_creation_rate (KIP-612). */
+static int64_t on_connecting(void *user, const char *address, int64_t now_us)
+{
+    struct broker_node *node = user;
+    return quotas_connect(&node->dispatch.quotas, &node->image, slice_str(address), now_us);
+}
+
 /* ---- listeners ----------------------------------------------------------------------------------------------------- */
 
 static void on_probe_accepted(void *user, struct env_stream *stream, int64_t now_us) { (void)user, (void)stream, (void)now_us; }
@@ -127,6 +134,14 @@ static enum err try_listeners(struct broker_node *node, char *reason)
     return ERR_OK;
 }
 
+/* One beside that of the brokers: then no crowd of clients keeps replicas out. */
+static bool has_client_listener(const struct broker_node *node)
+{
+    for (size_t i = 0; i < node->listeners.count; i++)
+        if (!node->listeners.items[i].is_controller && i != node->listeners.inter_broker) return true;
+    return false;
+}
+
 static void open_listeners(struct broker_node *node)
 {
     char reason[CONFIG_LINE_MAX];
@@ -135,7 +150,8 @@ static void open_listeners(struct broker_node *node)
     for (size_t i = 0; i < node->listeners.count; i++) {
         const struct listener_config *listener = &node->listeners.items[i];
         if (listener->is_controller) continue;
-        enum err err = server_listen(&node->server, listener->name, listener->host, node->ports[i], false, &node->ports[i]);
+        bool is_protected = i == node->listeners.inter_broker && has_client_listener(node);
+        enum err err = server_listen(&node->server, listener->name, listener->host, node->ports[i], is_protected, &node->ports[i]);
         if (!err) continue;
         broker_explain_listen(listener, err, reason);
         node->options.on_failed(node->options.user, reason);
@@ -145,12 +161,23 @@ static void open_listeners(struct broker_node *node)
 
 /* ---- metadata ------------------------------------------------------------------------------------------------------ */
 
+static bool take_overrides(struct broker_node *node, char reason[static SETTING_REASON_MAX])
+{
+    const char *text =
+        dynamic_config_text(&node->image, config_node_id(node->config), config_table[CONFIG_MAX_CONNECTIONS_PER_IP_OVERRIDES].name);
+    if (!text) text = config_text(node->config, CONFIG_MAX_CONNECTIONS_PER_IP_OVERRIDES);
+    return address_limits_set(&node->server.overrides, node->env, slice_str(text), reason);
+}
+
 /* The other dynamic settings are looked up where they are used, or taken up by the replica manager. */
 static void take_connection_limits(struct broker_node *node)
 {
     struct server_limits *limits = &node->server.limits;
+    char reason[SETTING_REASON_MAX];
     limits->connections_max = (uint32_t)dynamic_config_number(&node->image, node->config, CONFIG_MAX_CONNECTIONS);
     limits->connections_per_ip_max = (uint32_t)dynamic_config_number(&node->image, node->config, CONFIG_MAX_CONNECTIONS_PER_IP);
+    limits->connections_per_s_max = (uint32_t)dynamic_config_number(&node->image, node->config, CONFIG_MAX_CONNECTION_CREATION_RATE);
+    (void)take_overrides(node, reason); /* checked where they were set */
 }
 
 /* A change of thousands of partitions passed through records, frames and answers of megabytes each. */
@@ -273,6 +300,17 @@ static enum err open_replicas(struct broker_node *node, char *reason)
     return err;
 }
 
+static enum err open_server(struct broker_node *node, char *reason)
+{
+    struct server_limits limits = broker_server_limits(node->config);
+    struct server_handler handler = {.on_request = on_request, .on_connecting = on_connecting, .user = node};
+    char why[SETTING_REASON_MAX];
+    server_init(&node->server, node->env, &limits, &handler);
+    if (take_overrides(node, why)) return ERR_OK;
+    (void)snprintf(reason, CONFIG_LINE_MAX, "%s: it %s", config_table[CONFIG_MAX_CONNECTIONS_PER_IP_OVERRIDES].name, why);
+    return ERR_INVALID;
+}
+
 enum err broker_node_create(struct env *env, const struct broker_node_options *options, struct broker_node **out,
                             char reason[static CONFIG_LINE_MAX])
 {
@@ -288,10 +326,8 @@ enum err broker_node_create(struct env *env, const struct broker_node_options *o
     image_init(&node->image, env_random64(env));
     image_delta_init(&node->delta, &node->image);
     env_timer_init(&node->calm, on_calm);
-    struct server_limits limits = broker_server_limits(node->config);
-    struct server_handler handler = {.on_request = on_request, .user = node};
-    server_init(&node->server, env, &limits, &handler);
-    enum err err = try_listeners(node, reason);
+    enum err err = open_server(node, reason);
+    if (!err) err = try_listeners(node, reason);
     if (err)
         broker_node_destroy(node);
     else

@@ -46,7 +46,8 @@ struct server_limits broker_server_limits(const struct config *config)
                                   .memory_bytes_max = memory_bytes,
                                   .idle_timeout_us = idle_ms > 0 && idle_ms < INT64_MAX / 1000 ? idle_ms * 1000 : 0,
                                   .connections_max = (uint32_t)config_number(config, CONFIG_MAX_CONNECTIONS),
-                                  .connections_per_ip_max = (uint32_t)config_number(config, CONFIG_MAX_CONNECTIONS_PER_IP)};
+                                  .connections_per_ip_max = (uint32_t)config_number(config, CONFIG_MAX_CONNECTIONS_PER_IP),
+                                  .connections_per_s_max = (uint32_t)config_number(config, CONFIG_MAX_CONNECTION_CREATION_RATE)};
 }
 
 static bool list_has(const char *list, const char *word)

@@ -28,7 +28,8 @@ void quotas_deinit(struct quotas *quotas)
 
 static const struct image_quota_value *value_of(const struct image *image, const struct quota_entity *entity, enum quota_kind kind)
 {
-    static const char *const keys[] = {"producer_byte_rate", "consumer_byte_rate"};
+    static const char *const keys[QUOTA_KINDS] = {
+        [QUOTA_PRODUCE] = "producer_byte_rate", [QUOTA_FETCH] = "consumer_byte_rate", [QUOTA_CONNECT] = "connection_creation_rate"};
     const struct image_quota *quota = image_quota_get(image, entity);
     for (uint32_t i = 0; quota && i < quota->count; i++)
         if (strcmp(quota->values[i].key, keys[kind]) == 0) return &quota->values[i];
@@ -136,5 +137,34 @@ int64_t quotas_charge(struct quotas *quotas, const struct image *image, enum quo
     write_key(&key, found, user, client_id);
     int64_t wait_us = take(quotas, kind, writer_slice(&key), quota->value, bytes, now_us);
     writer_deinit(&key);
+    return wait_us;
+}
+
+/* ---- connections ----------------------------------------------------------------------------------------------------- */
+
+static const struct image_quota_value *find_address_quota(const struct image *image, struct slice address)
+{
+    struct quota_entity entity = {.has = {[QUOTA_IP] = true}};
+    char *text = mem_strndup((const char *)address.p, address.n);
+    entity.names[QUOTA_IP] = text;
+    const struct image_quota_value *quota = value_of(image, &entity, QUOTA_CONNECT);
+    entity.names[QUOTA_IP] = NULL; /* the default */
+    if (!quota) quota = value_of(image, &entity, QUOTA_CONNECT);
+    mem_free(text);
+    return quota;
+}
+
+int64_t quotas_connect(struct quotas *quotas, const struct image *image, struct slice address, int64_t now_us)
+{
+    if (map_count(&image->quotas) == 0) return 0;
+    const struct image_quota_value *quota = find_address_quota(image, address);
+    if (!quota) return 0;
+    struct quota_bucket *own = bucket_of(&quotas->buckets[QUOTA_CONNECT], address, now_us);
+    struct token_bucket *bucket = own ? &own->bucket : &quotas->for_others[QUOTA_CONNECT];
+    if (own) own->rate = quota->value;
+    token_bucket_take(bucket, quota->value, 1, now_us);
+    int64_t wait_us = token_bucket_wait_us(bucket, quota->value, now_us);
+    if (wait_us > 0) bucket->tokens += 1;
+    quotas->throttled[QUOTA_CONNECT] += wait_us > 0;
     return wait_us;
 }

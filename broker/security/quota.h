@@ -15,7 +15,7 @@
 
 #define QUOTA_BUCKETS_MAX 4096
 
-enum quota_kind { QUOTA_PRODUCE, QUOTA_FETCH, QUOTA_KINDS };
+enum quota_kind { QUOTA_PRODUCE, QUOTA_FETCH, QUOTA_CONNECT, QUOTA_KINDS };
 
 struct quotas {
     struct map buckets[QUOTA_KINDS];             /* struct quota_bucket by the name of whose it is */
@@ -30,5 +30,7 @@ int64_t quotas_rate(const struct image *image, enum quota_kind kind, struct slic
 /* Somebody's bytes pass. How long the client must be silent, in microseconds; 0: not at all. */
 int64_t quotas_charge(struct quotas *quotas, const struct image *image, enum quota_kind kind, struct slice user, struct slice client_id,
                       int64_t bytes, int64_t now_us);
+/* Somebody connects. 0: it may; else for how long, in microseconds, it should not, and this one does not count. */
+int64_t quotas_connect(struct quotas *quotas, const struct image *image, struct slice address, int64_t now_us);
 
 #endif

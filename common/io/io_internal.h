@@ -185,6 +185,8 @@ void io_tune_socket(int fd);
 enum err io_listen(struct env *env, const char *host, uint16_t port, env_accept_fn accepted, void *user, struct env_listener **out);
 uint16_t io_listener_port(const struct env_listener *listener);
 void io_listener_close(struct env *env, struct env_listener *listener);
+void io_listener_pause(struct env_listener *listener, bool is_paused);
+bool io_address(const char *text, char *address);
 void io_listeners_close_all(struct io *io);
 
 #endif

@@ -23,7 +23,7 @@ struct io_listener {
     struct log_limit log_limit; /* of those turned away */
     env_accept_fn accepted;
     void *user;
-    bool is_closed;
+    bool is_closed, is_paused;
 };
 
 static struct io_listener *listener_of(const struct env_listener *listener)
@@ -63,7 +63,7 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
     (void)status;
     (void)events;
     io_enter(listener->io);
-    for (int i = 0; i < ACCEPTS_PER_TURN && !listener->is_closed; i++) {
+    for (int i = 0; i < ACCEPTS_PER_TURN && !listener->is_closed && !listener->is_paused; i++) {
         struct sockaddr_storage peer = {0};
         socklen_t size = sizeof peer;
         int fd = accept4(listener->fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -130,6 +130,12 @@ static uint16_t bound_port(int fd)
     return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
 }
 
+static void watch(struct io_listener *listener)
+{
+    int failed = uv_poll_start(&listener->poll, UV_READABLE, on_acceptable);
+    ASSERT(!failed);
+}
+
 enum err io_listen(struct env *env, const char *host, uint16_t port, env_accept_fn accepted, void *user, struct env_listener **out)
 {
     struct io *io = io_of(env);
@@ -146,13 +152,26 @@ enum err io_listen(struct env *env, const char *host, uint16_t port, env_accept_
     listener->accepted = accepted;
     listener->user = user;
     list_push_back(&io->listeners, &listener->io_link);
-    int failed = uv_poll_init(&io->loop, &listener->poll, fd) || uv_poll_start(&listener->poll, UV_READABLE, on_acceptable);
+    int failed = uv_poll_init(&io->loop, &listener->poll, fd);
     ASSERT(!failed);
+    watch(listener);
     *out = &listener->listener;
     return ERR_OK;
 }
 
 uint16_t io_listener_port(const struct env_listener *listener) { return listener_of(listener)->port; }
+
+void io_listener_pause(struct env_listener *base, bool is_paused)
+{
+    struct io_listener *listener = listener_of(base);
+    ASSERT(!listener->is_closed);
+    if (listener->is_paused == is_paused) return;
+    listener->is_paused = is_paused;
+    if (is_paused)
+        (void)uv_poll_stop(&listener->poll);
+    else
+        watch(listener);
+}
 
 static void on_closed(uv_handle_t *handle) { mem_free(CONTAINER_OF((uv_poll_t *)handle, struct io_listener, poll)); }
 

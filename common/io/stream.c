@@ -220,6 +220,19 @@ void io_stream_set_peer(struct io_stream *stream, const struct sockaddr *address
     if (!inet_ntop(is_mapped ? AF_INET : address->sa_family, bytes, stream->peer, sizeof stream->peer)) stream->peer[0] = 0;
 }
 
+bool io_address(const char *text, char *address)
+{
+    struct in6_addr v6;
+    struct in_addr v4;
+    bool is_v4 = inet_pton(AF_INET, text, &v4) == 1;
+    if (!is_v4 && inet_pton(AF_INET6, text, &v6) != 1) return false;
+    if (!is_v4 && IN6_IS_ADDR_V4MAPPED(&v6)) {
+        memcpy(&v4, v6.s6_addr + 12, sizeof v4);
+        is_v4 = true;
+    }
+    return inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? (const void *)&v4 : &v6, address, ENV_ADDRESS_MAX) != NULL;
+}
+
 void io_stream_connected(struct io_stream *stream)
 {
     stream->is_connecting = false;

@@ -16,6 +16,9 @@ $(B)/bad-input: $(B)/tests/integration/bad_input.o $(WIRE_OBJ)
 $(B)/group-watch: $(B)/tests/integration/group_watch.o $(WIRE_OBJ)
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $^
+$(B)/limits: $(B)/tests/integration/limits.o $(WIRE_OBJ)
+	$(if $(V),,@echo "  CC $@")
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $^
 $(B)/scrape: $(B)/tests/integration/scrape.o
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $^
@@ -25,7 +28,7 @@ $(B)/hostile: $(B)/tests/integration/hostile.o $(B)/tests/integration/wire.o $(A
 $(B)/request-limits: $(B)/tests/integration/request_limits.o $(B)/tests/integration/wire.o $(ARCHIVES)
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $(filter %.o,$^) $(call GROUP,$(ARCHIVES)) $(LIBS)
-INTEGRATION_NEEDS := $(B)/hostile $(B)/request-limits $(B)/scrape $(B)/group-watch $(B)/probe $(B)/admin $(B)/tear $(B)/bad-input $(B)/failover-client
+INTEGRATION_NEEDS := $(B)/limits $(B)/hostile $(B)/request-limits $(B)/scrape $(B)/group-watch $(B)/probe $(B)/admin $(B)/tear $(B)/bad-input $(B)/failover-client
 INTEGRATION := $(filter-out %/lib.sh %/crowd.sh,$(sort $(wildcard tests/integration/*.sh)))
 CHECK_NEEDS += $(INTEGRATION_NEEDS)
 CHECK_RUN += $(INTEGRATION)

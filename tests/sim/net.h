@@ -79,6 +79,7 @@ struct sim_listener {
     env_accept_fn accepted;
     void *user;
     struct list accepts;
+    bool is_paused;
 };
 
 /* stream.c */

@@ -171,8 +171,11 @@ static void start(void *user, struct sim_node *node)
     replica->applied_index = 0;
     replica->digest = 0;
     replica->is_leader = false;
-    struct server_limits limits = {
-        .frame_bytes_max = 64 << 20, .memory_bytes_max = 64 << 20, .connections_max = 100, .connections_per_ip_max = 100};
+    struct server_limits limits = {.frame_bytes_max = 64 << 20,
+                                   .memory_bytes_max = 64 << 20,
+                                   .connections_max = 100,
+                                   .connections_per_ip_max = 100,
+                                   .connections_per_s_max = CONNECTION_RATE_UNLIMITED};
     struct server_handler handler = {.on_request = on_request, .user = replica};
     struct raft_node_callbacks callbacks = {
         .user = replica,

@@ -138,6 +138,8 @@ void sim_memory_purge(struct sim_node *node);
 enum err sim_net_listen(struct env *env, const char *host, uint16_t port, env_accept_fn accepted, void *user, struct env_listener **out);
 uint16_t sim_net_listener_port(const struct env_listener *listener);
 void sim_net_listener_close(struct env *env, struct env_listener *listener);
+void sim_net_listener_pause(struct env_listener *listener, bool is_paused);
+bool sim_net_address(const char *text, char *address);
 struct env_stream *sim_net_connect(struct env *env, const char *host, uint16_t port, int64_t timeout_us, env_stream_fn handler, void *user);
 void sim_net_write(struct env *env, struct env_stream *stream, const struct env_piece *pieces, size_t count);
 int64_t sim_net_queued(const struct env_stream *stream);

@@ -3,6 +3,8 @@
 
 #include "common/checked.h"
 
+#include <stdio.h>
+
 #define FINISH_US       (5 * (int64_t)SIM_SECOND)
 #define FIRST_FREE_PORT 40000
 
@@ -349,6 +351,7 @@ static void deliver_accepts(struct sim_item *item)
 {
     struct sim_listener *listener = CONTAINER_OF(item, struct sim_listener, item);
     struct sim_env *env = listener->env;
+    if (listener->is_paused) return;
     struct list_node *first = list_pop_front(&listener->accepts);
     ASSERT(first != NULL);
     accept_one(listener, CONTAINER_OF(first, struct sim_stream, accept_link));
@@ -386,6 +389,20 @@ enum err sim_net_listen(struct env *base, const char *host, uint16_t port, env_a
 }
 
 uint16_t sim_net_listener_port(const struct env_listener *listener) { return listener_of(listener)->port; }
+
+void sim_net_listener_pause(struct env_listener *base, bool is_paused)
+{
+    struct sim_listener *listener = listener_of(base);
+    listener->is_paused = is_paused;
+    if (!is_paused && !list_is_empty(&listener->accepts)) sim_env_deliver(listener->env, &listener->item);
+}
+
+/* Nodes are known by their names. */
+bool sim_net_address(const char *text, char *address)
+{
+    (void)snprintf(address, ENV_ADDRESS_MAX, "%s", text);
+    return true;
+}
 
 static void listener_free(struct sim_listener *listener)
 {

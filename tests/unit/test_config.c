@@ -118,6 +118,7 @@ static const struct {
     {"auto.create.topics.enable=yes", "server.properties:1: auto.create.topics.enable=yes: it must be true or false"},
     {"log.flush.policy=never", "server.properties:1: log.flush.policy=never: it must be one of fsync|os"},
     {"log.cleanup.policy=delete,shred", "server.properties:1: log.cleanup.policy=delete,shred: it must be a list of delete|compact"},
+    {"max.connections.per.ip=0", "max.connections.per.ip can be 0 only with max.connections.per.ip.overrides: nobody could connect"},
     {"broker.id=1\nnode.id=2", "broker.id=1 and node.id=2 contradict each other: keep node.id only"},
 };
 

@@ -89,8 +89,11 @@ static void on_connection_closed(void *user, struct connection *connection)
     w->closed_connections++;
 }
 
-static struct server_limits limits = {
-    .frame_bytes_max = 1 << 20, .memory_bytes_max = 4 << 20, .connections_max = 100, .connections_per_ip_max = 100};
+static struct server_limits limits = {.frame_bytes_max = 1 << 20,
+                                      .memory_bytes_max = 4 << 20,
+                                      .connections_max = 100,
+                                      .connections_per_ip_max = 100,
+                                      .connections_per_s_max = CONNECTION_RATE_UNLIMITED};
 static bool is_listener_protected;
 
 static void start_server(void *user, struct sim_node *node)

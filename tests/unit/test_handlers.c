@@ -768,6 +768,11 @@ START_TEST(settings_of_brokers_change_what_runs_or_are_refused)
     ck_assert_int_eq(alter_broker(f, "0", "num.io.threads", "0"), KAFKA_INVALID_REQUEST);
     ck_assert_int_eq(alter_broker(f, "0", "num.io.threads", "16"), 0);
     ck_assert_int_eq(alter_broker(f, "0", "producer.id.expiration.ms", "600000"), 0);
+    /* Nobody could take it back. */
+    ck_assert_int_eq(alter_broker(f, "", "max.connections.per.ip", "0"), KAFKA_INVALID_REQUEST);
+    ck_assert_int_eq(alter_broker(f, "", "max.connection.creation.rate", "0"), KAFKA_INVALID_REQUEST);
+    ck_assert_int_eq(alter_broker(f, "", "max.connections.per.ip.overrides", "nobody"), KAFKA_INVALID_REQUEST);
+    ck_assert_int_eq(alter_broker(f, "", "max.connections.per.ip.overrides", "nobody:1"), 0);
     ck_assert_int_eq(alter_broker(f, "", "max.connections.per.ip", "0"), 0);
     struct channel *first = f->channel;
     f->channel = NULL;

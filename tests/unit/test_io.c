@@ -183,6 +183,51 @@ START_TEST(stream_echoes_megabytes_with_pauses)
 }
 END_TEST
 
+static void on_unpause(struct env_timer *timer, int64_t now_us)
+{
+    struct echo *echo = CONTAINER_OF(timer, struct echo, resume);
+    (void)now_us;
+    ck_assert_uint_eq(echo->received, 0);
+    env_listener_pause(echo->loop.env, echo->listener, false);
+}
+
+START_TEST(listener_that_is_paused_accepts_nobody_until_it_goes_on)
+{
+    struct echo echo;
+    echo_begin(&echo, on_accept);
+    env_timer_init(&echo.resume, on_unpause);
+    echo.to_send = 1000;
+    env_listener_pause(echo.loop.env, echo.listener, true);
+    env_listener_pause(echo.loop.env, echo.listener, true);
+    echo_connect(&echo, "127.0.0.1", env_listener_port(echo.listener));
+    send_more(&echo);
+    env_timer_set(echo.loop.env, &echo.resume, env_now_us(echo.loop.env) + 50000);
+    loop_run(&echo.loop);
+    ck_assert_uint_eq(echo.received, echo.to_send);
+    io_destroy(echo.loop.io);
+}
+END_TEST
+
+START_TEST(address_has_one_form)
+{
+    static const char *const forms[][2] = {{"10.0.0.1", "10.0.0.1"},
+                                           {"::ffff:10.0.0.1", "10.0.0.1"},
+                                           {"0:0:0:0:0:0:0:1", "::1"},
+                                           {"2001:DB8::1", "2001:db8::1"},
+                                           {"::", "::"}};
+    static const char *const wrong[] = {"", "localhost", "10.0.0", "10.0.0.1:80", "[::1]", "010.0.0.1"};
+    struct loop loop;
+    char address[ENV_ADDRESS_MAX];
+    loop_init(&loop);
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        ck_assert(env_address(loop.env, slice_str(forms[i][0]), address));
+        ck_assert_str_eq(address, forms[i][1]);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) ck_assert(!env_address(loop.env, slice_str(wrong[i]), address));
+    io_destroy(loop.io);
+}
+END_TEST
+
 static const size_t room_sizes[] = {1, 5000, 60000, 300000};
 
 START_TEST(stream_reads_into_room)
@@ -625,6 +670,8 @@ int main(void)
     tcase_add_test(streams, stream_echoes_megabytes_with_pauses);
     tcase_add_loop_test(streams, stream_reads_into_room, 0, sizeof room_sizes / sizeof *room_sizes);
     tcase_add_test(streams, stream_resolves_names);
+    tcase_add_test(streams, listener_that_is_paused_accepts_nobody_until_it_goes_on);
+    tcase_add_test(streams, address_has_one_form);
     tcase_add_test(streams, stream_sends_files_and_finishes);
     tcase_add_test(streams, stream_resets_when_a_file_is_shorter_than_promised);
     tcase_add_test(streams, stream_refused_is_told_exactly);

@@ -130,6 +130,42 @@ START_TEST(strangers_with_many_names_cost_no_more_than_the_limit)
 }
 END_TEST
 
+static void set_address(const char *address, double rate)
+{
+    struct quota_entity entity = {.has = {[QUOTA_IP] = true}};
+    if (*address) entity.names[QUOTA_IP] = mem_strdup(address);
+    records_add_quota(&meta.records, &entity, "connection_creation_rate", rate > 0 ? &rate : NULL);
+    records_cut(&meta.records);
+    ck_assert_uint_eq(meta_commit(&meta), 1);
+    mem_free(entity.names[QUOTA_IP]);
+}
+static int64_t connect_from(const char *address, int64_t now_us)
+{
+    return quotas_connect(&quotas, &meta.image, slice_str(address), now_us);
+}
+
+START_TEST(who_connects_too_often_waits_and_what_was_refused_does_not_count)
+{
+    ck_assert_int_eq(connect_from("10.0.0.1", 0), 0);
+    set_address("", 2);
+    set_address("10.0.0.2", 1);
+    for (int i = 0; i < 2; i++) ck_assert_int_eq(connect_from("10.0.0.1", 0), 0);
+    for (int i = 0; i < 100; i++) {
+        int64_t wait_us = connect_from("10.0.0.1", 0);
+        ck_assert_int_gt(wait_us, 0);
+        ck_assert_int_le(wait_us, SECOND / 2 + 1);
+    }
+    ck_assert_uint_eq(quotas.throttled[QUOTA_CONNECT], 100);
+    ck_assert_int_eq(connect_from("10.0.0.3", 0), 0); /* a default holds for each by itself */
+    ck_assert_int_eq(connect_from("10.0.0.2", 0), 0);
+    ck_assert_int_gt(connect_from("10.0.0.2", 0), SECOND / 2);
+    ck_assert_int_eq(connect_from("10.0.0.1", SECOND / 2 + 1), 0);
+    ck_assert_int_gt(connect_from("10.0.0.1", SECOND / 2 + 1), 0);
+    set_address("", 0);
+    ck_assert_int_eq(connect_from("10.0.0.1", SECOND / 2 + 1), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("quota");
@@ -141,6 +177,7 @@ int main(void)
     tcase_add_test(tcase, a_default_holds_for_each_by_itself_and_a_users_quota_for_all_its_clients);
     tcase_add_test(tcase, a_quota_may_change_while_somebody_owes);
     tcase_add_test(tcase, strangers_with_many_names_cost_no_more_than_the_limit);
+    tcase_add_test(tcase, who_connects_too_often_waits_and_what_was_refused_does_not_count);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
