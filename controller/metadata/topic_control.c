@@ -63,21 +63,38 @@ static struct refusal check_collision(struct control *control, struct slice name
     return NOT_REFUSED;
 }
 
-/* Whether the request names it twice: then neither is done. */
-static void count_names(struct map *counts, struct arena *arena, struct slice name)
+/* How often a request names a topic. Named twice, it is left alone and answered once. */
+struct mention {
+    uint32_t count;
+    bool is_answered;
+};
+
+static void count_mention(struct map *mentions, struct arena *arena, struct slice key)
 {
-    uint32_t *count = map_get(counts, name);
-    if (!count) {
-        count = arena_alloc(arena, sizeof *count);
-        map_put(counts, name, count);
-    }
-    ++*count;
+    struct mention *mention = map_get(mentions, key);
+    if (!mention) map_put(mentions, key, mention = arena_calloc(arena, 1, sizeof *mention));
+    mention->count++;
 }
 
-static struct refusal check_once(struct control *control, const struct map *counts, struct slice name)
+static bool is_repeated(const struct map *mentions, struct slice key)
 {
-    const uint32_t *count = map_get(counts, name);
-    return count && *count > 1 ? REFUSE(control, INVALID_REQUEST, "Duplicate topic name.") : NOT_REFUSED;
+    const struct mention *mention = map_get(mentions, key);
+    return mention && mention->count > 1;
+}
+
+/* Whether this is the first time that it is asked: the answer for this topic is due. */
+static bool is_answer_due(const struct map *mentions, struct slice key)
+{
+    struct mention *mention = map_get(mentions, key);
+    ASSERT(mention != NULL);
+    bool is_due = !mention->is_answered;
+    mention->is_answered = true;
+    return is_due;
+}
+
+static struct refusal check_once(struct control *control, const struct map *mentions, struct slice name)
+{
+    return is_repeated(mentions, name) ? REFUSE(control, INVALID_REQUEST, "Duplicate topic name.") : NOT_REFUSED;
 }
 
 /* ---- partitions ------------------------------------------------------------------------------------------------------ */
@@ -228,12 +245,13 @@ void topic_create(struct control *control, const struct create_topics_request *r
     struct map names;
     map_init(&names, 0);
     placement_init(&placement, control->image, control->prng);
-    for (int32_t i = 0; i < request->topics_count; i++) count_names(&names, control->arena, request->topics[i].name);
+    for (int32_t i = 0; i < request->topics_count; i++) count_mention(&names, control->arena, request->topics[i].name);
     struct refusal too_large = check_total(control, partitions_of(control, request));
-    response->topics_count = request->topics_count;
+    response->topics_count = 0;
     response->topics = arena_calloc(control->arena, (size_t)request->topics_count, sizeof *response->topics);
     for (int32_t i = 0; i < request->topics_count; i++) {
-        struct create_topics_response_topics *result = &response->topics[i];
+        if (!is_answer_due(&names, request->topics[i].name)) continue;
+        struct create_topics_response_topics *result = &response->topics[response->topics_count++];
         *result = (struct create_topics_response_topics){.name = request->topics[i].name, .num_partitions = -1, .replication_factor = -1};
         result->configs = arena_alloc(control->arena, 0);
         struct refusal refusal = is_refused(too_large) ? too_large : create_one(control, &placement, &names, &request->topics[i], result);
@@ -248,56 +266,90 @@ void topic_create(struct control *control, const struct create_topics_request *r
 
 /* ---- DeleteTopics ---------------------------------------------------------------------------------------------------- */
 
-/* The name of a topic that is there, whichever way it was named; else what was given. */
-static struct slice name_to_delete(const struct control *control, struct slice name, struct uuid id)
+/* What a request names: a topic named by its id is a mention of its name, too, so that one named either way is not deleted twice. */
+struct deletion {
+    struct control *control;
+    struct map names, ids;
+};
+
+static void mention(struct deletion *deletion, const struct delete_topics_request_topics *asked)
 {
-    const struct image_topic *topic = slice_is_null(name) ? image_topic_by_id(control->image, id) : NULL;
-    return topic ? slice_make(topic->name, topic->name_size) : name;
+    struct arena *arena = deletion->control->arena;
+    if (!slice_is_null(asked->name)) {
+        if (uuid_is_zero(asked->topic_id)) count_mention(&deletion->names, arena, asked->name);
+        return;
+    }
+    const struct image_topic *topic = image_topic_by_id(deletion->control->image, asked->topic_id);
+    count_mention(&deletion->ids, arena, MAP_KEY(&asked->topic_id));
+    if (topic && !is_repeated(&deletion->ids, MAP_KEY(&asked->topic_id)))
+        count_mention(&deletion->names, arena, slice_make(topic->name, topic->name_size));
 }
 
-static struct refusal delete_one(struct control *control, const struct map *names, struct slice name, struct uuid id,
+static bool is_deletion_due(const struct deletion *deletion, const struct delete_topics_request_topics *asked)
+{
+    bool is_by_id = slice_is_null(asked->name);
+    if (is_by_id == uuid_is_zero(asked->topic_id)) return true; /* named by both, or by neither: each is told */
+    return is_by_id ? is_answer_due(&deletion->ids, MAP_KEY(&asked->topic_id)) : is_answer_due(&deletion->names, asked->name);
+}
+
+static struct refusal delete_one(const struct deletion *deletion, const struct delete_topics_request_topics *asked,
                                  struct delete_topics_response_responses *result)
 {
-    bool is_by_id = slice_is_null(name);
-    result->name = name;
-    result->topic_id = id;
-    if (is_by_id == uuid_is_zero(id))
+    struct control *control = deletion->control;
+    bool is_by_id = slice_is_null(asked->name);
+    if (is_by_id == uuid_is_zero(asked->topic_id))
         return REFUSE(control, INVALID_REQUEST,
                       is_by_id ? "Neither topic name nor id were specified." : "You may not specify both topic name and topic id.");
     if (!control->settings->is_topic_deletion_enabled) return REFUSE(control, TOPIC_DELETION_DISABLED, "Topic deletion is disabled.");
-    const struct image_topic *topic = is_by_id ? image_topic_by_id(control->image, id) : image_topic_by_name(control->image, name);
+    if (is_by_id && is_repeated(&deletion->ids, MAP_KEY(&asked->topic_id))) return REFUSE(control, INVALID_REQUEST, "Duplicate topic id.");
+    struct refusal refusal = is_by_id ? NOT_REFUSED : check_once(control, &deletion->names, asked->name);
+    if (is_refused(refusal)) return refusal;
+    const struct image_topic *topic =
+        is_by_id ? image_topic_by_id(control->image, asked->topic_id) : image_topic_by_name(control->image, asked->name);
     if (!topic && is_by_id) return REFUSE(control, UNKNOWN_TOPIC_ID, "This server does not host this topic ID.");
     if (!topic) return REFUSE(control, UNKNOWN_TOPIC_OR_PARTITION, "This server does not host this topic-partition.");
     result->name = slice_make(topic->name, topic->name_size);
     result->topic_id = topic->id;
-    struct refusal refusal = check_once(control, names, result->name);
+    refusal = check_once(control, &deletion->names, result->name);
     if (is_refused(refusal)) return refusal;
     records_add_remove_topic(control->records, topic->id);
     records_cut(control->records);
     return NOT_REFUSED;
 }
 
+/* What is to be deleted, in the form that requests have from version 6 on. */
+static const struct delete_topics_request_topics *asked_to_delete(struct control *control, int16_t version,
+                                                                  const struct delete_topics_request *request, int32_t *count)
+{
+    bool has_ids = version >= 6;
+    *count = has_ids ? request->topics_count : request->topic_names_count;
+    if (has_ids) return request->topics;
+    struct delete_topics_request_topics *asked = arena_calloc(control->arena, (size_t)*count, sizeof *asked);
+    for (int32_t i = 0; i < *count; i++) asked[i].name = request->topic_names[i];
+    return asked;
+}
+
 void topic_delete(struct control *control, int16_t version, const struct delete_topics_request *request,
                   struct delete_topics_response *response)
 {
-    struct map names;
-    map_init(&names, 0);
-    bool is_by_name = version < 6;
-    response->responses_count = is_by_name ? request->topic_names_count : request->topics_count;
-    response->responses = arena_calloc(control->arena, (size_t)response->responses_count, sizeof *response->responses);
-    for (int32_t i = 0; i < response->responses_count; i++) {
-        struct delete_topics_response_responses *result = &response->responses[i];
-        result->name = is_by_name ? request->topic_names[i] : request->topics[i].name;
-        result->topic_id = is_by_name ? UUID_ZERO : request->topics[i].topic_id;
-        count_names(&names, control->arena, name_to_delete(control, result->name, result->topic_id));
-    }
-    for (int32_t i = 0; i < response->responses_count; i++) {
-        struct delete_topics_response_responses *result = &response->responses[i];
-        struct refusal refusal = delete_one(control, &names, result->name, result->topic_id, result);
+    struct deletion deletion = {.control = control};
+    map_init(&deletion.names, 0);
+    map_init(&deletion.ids, 0);
+    int32_t count;
+    const struct delete_topics_request_topics *asked = asked_to_delete(control, version, request, &count);
+    response->responses_count = 0;
+    response->responses = arena_calloc(control->arena, (size_t)count, sizeof *response->responses);
+    for (int32_t i = 0; i < count; i++) mention(&deletion, &asked[i]);
+    for (int32_t i = 0; i < count; i++) {
+        if (!is_deletion_due(&deletion, &asked[i])) continue;
+        struct delete_topics_response_responses *result = &response->responses[response->responses_count++];
+        *result = (struct delete_topics_response_responses){.name = asked[i].name, .topic_id = asked[i].topic_id};
+        struct refusal refusal = delete_one(&deletion, &asked[i], result);
         result->error_code = (int16_t)refusal.error;
         result->error_message = refusal.message;
     }
-    map_deinit(&names);
+    map_deinit(&deletion.names);
+    map_deinit(&deletion.ids);
 }
 
 /* ---- CreatePartitions ------------------------------------------------------------------------------------------------ */
@@ -352,15 +404,15 @@ void topic_create_partitions(struct control *control, const struct create_partit
     struct map names;
     map_init(&names, 0);
     placement_init(&placement, control->image, control->prng);
-    for (int32_t i = 0; i < request->topics_count; i++) count_names(&names, control->arena, request->topics[i].name);
-    response->results_count = request->topics_count;
+    for (int32_t i = 0; i < request->topics_count; i++) count_mention(&names, control->arena, request->topics[i].name);
+    response->results_count = 0;
     response->results = arena_calloc(control->arena, (size_t)request->topics_count, sizeof *response->results);
     int64_t total = 0;
     for (int32_t i = 0; i < request->topics_count; i++) {
+        if (!is_answer_due(&names, request->topics[i].name)) continue;
         struct refusal refusal = grow_one(control, &placement, &names, &total, &request->topics[i]);
-        response->results[i].name = request->topics[i].name;
-        response->results[i].error_code = (int16_t)refusal.error;
-        response->results[i].error_message = refusal.message;
+        response->results[response->results_count++] = (struct create_partitions_response_results){
+            .name = request->topics[i].name, .error_code = (int16_t)refusal.error, .error_message = refusal.message};
         if (is_refused(refusal) || request->validate_only) records_rollback(control->records);
         records_cut(control->records);
     }
