@@ -192,11 +192,18 @@ static struct fetch_session *begin_full(struct fetch_session_cache *cache, const
     struct fetch_session *old = find_session(cache, request->session_id, request->is_follower);
     if (old) end_session(old);
     struct fetch_session *session = session_create(request->is_follower);
-    bool wants_session = request->has_sessions && request->session_epoch == FETCH_EPOCH_INITIAL && request->position_count > 0;
+    bool wants_session = request->has_sessions && request->session_epoch == FETCH_EPOCH_INITIAL;
     if (wants_session && has_room_for(cache, request) && make_room(cache, request->is_follower, request->now_us))
         enter_cache(cache, session, request);
     take_positions(session, request);
     return session;
+}
+
+/* A consumer that is left with nothing gives up its session, and is told so. (A follower is soon given partitions again.) */
+static struct fetch_session *replace_by_none(struct fetch_session *session)
+{
+    end_session(session);
+    return session_create(false);
 }
 
 struct fetch_session *fetch_session_begin(struct fetch_session_cache *cache, const struct fetch_session_request *request,
@@ -222,5 +229,5 @@ struct fetch_session *fetch_session_begin(struct fetch_session_cache *cache, con
     session->epoch = session->epoch == INT32_MAX ? 1 : session->epoch + 1;
     touch(session, request->now_us);
     take_positions(session, request);
-    return session;
+    return list_is_empty(&session->entries) && !session->is_follower ? replace_by_none(session) : session;
 }

@@ -78,6 +78,13 @@ def fetch(peer, version, topic="t", offset=0, session=0, session_epoch=-1, wait_
             "Topics": [{**name, "Partitions": [{"Partition": 0, "FetchOffset": offset, "PartitionMaxBytes": 1 << 20, **partition}]}], **(top or {})}
 
 
+def in_session(peer, version, epoch, forgotten=None):
+    """The next request of the session that the version began, which asks for nothing more."""
+    name = {"TopicId": peer.topic_id(forgotten)} if version >= 13 else {"Topic": forgotten}
+    return {"MaxWaitMs": 0, "MinBytes": 1, "SessionId": peer.session(version), "SessionEpoch": epoch,
+            "ForgottenTopicsData": [{**name, "Partitions": [0]}] if forgotten else []}
+
+
 def list_offsets(timestamp, topic="t", partitions=(0,), **more):
     return {"ReplicaId": -1, "TimeoutMs": 1000,
             "Topics": [{"Name": topic, "Partitions": [{"PartitionIndex": p, "Timestamp": timestamp, **more} for p in partitions]}]}
@@ -209,12 +216,18 @@ case("Fetch", "empty partition, no byte wanted", lambda peer, v: fetch(peer, v, 
 case("Fetch", "session: no such", lambda peer, v: fetch(peer, v, session=12345, session_epoch=1), first=7)
 case("Fetch", "session: close none", lambda peer, v: fetch(peer, v, session=12345, session_epoch=-1), first=7)
 case("Fetch", "session: begin", lambda peer, v: fetch(peer, v, session_epoch=0), first=7)
-case("Fetch", "session: next", lambda peer, v: {"MaxWaitMs": 0, "MinBytes": 1, "SessionId": peer.session(v), "SessionEpoch": 1}, first=7)
-case("Fetch", "session: skip one", lambda peer, v: {"MaxWaitMs": 0, "MinBytes": 1, "SessionId": peer.session(v), "SessionEpoch": 5}, first=7)
+case("Fetch", "session: next", lambda peer, v: in_session(peer, v, 1), first=7)
+case("Fetch", "session: skip one", lambda peer, v: in_session(peer, v, 5), first=7)
 case("Fetch", "session: add", lambda peer, v: fetch(peer, v, session=peer.session(v), session_epoch=2, offset=6, Partition=1), first=7)
 case("Fetch", "session: add what is not there", lambda peer, v: fetch(peer, v, session=peer.session(v), session_epoch=3, Partition=9), first=7)
-case("Fetch", "session: the end", lambda peer, v: {"MaxWaitMs": 0, "MinBytes": 1, "SessionId": peer.session(v), "SessionEpoch": -1}, first=7)
-case("Fetch", "session: after its end", lambda peer, v: {"MaxWaitMs": 0, "MinBytes": 1, "SessionId": peer.session(v), "SessionEpoch": 4}, first=7)
+case("Fetch", "session: the end", lambda peer, v: in_session(peer, v, -1), first=7)
+case("Fetch", "session: after its end", lambda peer, v: in_session(peer, v, 4), first=7)
+case("Fetch", "session: begin with nothing", lambda peer, v: {"MaxWaitMs": 0, "MinBytes": 1, "SessionEpoch": 0}, first=7)
+case("Fetch", "session: nothing again", lambda peer, v: in_session(peer, v, 1), first=7)
+case("Fetch", "session: after nothing", lambda peer, v: in_session(peer, v, 2), first=7)
+case("Fetch", "session: begin once more", lambda peer, v: fetch(peer, v, session_epoch=0), first=7)
+case("Fetch", "session: forget all", lambda peer, v: in_session(peer, v, 1, forgotten="t"), first=7)
+case("Fetch", "session: after all is forgotten", lambda peer, v: in_session(peer, v, 2), first=7)
 
 for timestamp_ in (-1, -2, -3, -4, -5, -6, -7, 0, 1, START_MS, START_MS + 1, START_MS + 10, 10 ** 14):
     case("ListOffsets", f"at {timestamp_ if timestamp_ < START_MS else timestamp_ - START_MS}", lambda peer, v, t=timestamp_: list_offsets(t))

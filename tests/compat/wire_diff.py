@@ -160,7 +160,7 @@ class Run:
         kafka, skiff = [answer_of(peer, api, version, prepare) for peer in (self.kafka, self.skiff)]
         self.asked += 1
         for peer, answer in ((self.kafka, kafka), (self.skiff, skiff)):
-            if api == "Fetch" and name == "session: begin" and isinstance(answer, dict):
+            if api == "Fetch" and name.startswith("session: begin") and isinstance(answer, dict):
                 peer.sessions[version] = answer["SessionId"]
         if self.options.v and self.options.k:
             print(f"# {api} {version} {name}\n#   Kafka: {kafka}\n#   Skiff: {skiff}")

@@ -117,6 +117,33 @@ START_TEST(forgotten_partitions_leave)
 }
 END_TEST
 
+/* As in Kafka: it may begin with nothing, and ends when the next request leaves it with nothing. */
+START_TEST(a_consumers_session_of_nothing_ends)
+{
+    enum kafka_error error = KAFKA_NONE;
+    struct fetch_session *session = begin((struct fetch_session_request){0}, &error);
+    int32_t id = fetch_session_answer_id(session);
+    ck_assert_int_ne(id, FETCH_SESSION_NONE);
+    session = begin((struct fetch_session_request){.session_id = id, .session_epoch = 1}, &error);
+    ck_assert_int_eq(error, KAFKA_NONE);
+    ck_assert_int_eq(fetch_session_answer_id(session), FETCH_SESSION_NONE);
+    fetch_session_destroy(session);
+    ck_assert_int_eq(ended, 1);
+    ck_assert_ptr_null(begin((struct fetch_session_request){.session_id = id, .session_epoch = 2}, &error));
+    ck_assert_int_eq(error, KAFKA_FETCH_SESSION_ID_NOT_FOUND);
+}
+END_TEST
+
+/* A follower is soon given partitions again. */
+START_TEST(a_followers_session_of_nothing_stays)
+{
+    enum kafka_error error = KAFKA_NONE;
+    struct fetch_session *session = begin((struct fetch_session_request){.is_follower = true}, &error);
+    struct fetch_session_request next = {.session_id = session->id, .session_epoch = 1, .is_follower = true};
+    ck_assert_ptr_eq(begin(next, &error), session);
+}
+END_TEST
+
 START_TEST(a_follower_is_left_alone_with_what_it_was_given_until_it_asks_again)
 {
     struct fetch_session *session = begin_new(true, 0);
@@ -227,6 +254,8 @@ int main(void)
     tcase_add_test(tcase, wrong_ids_and_epochs_are_refused_with_kafkas_errors);
     tcase_add_test(tcase, the_epoch_wraps_to_one);
     tcase_add_test(tcase, forgotten_partitions_leave);
+    tcase_add_test(tcase, a_consumers_session_of_nothing_ends);
+    tcase_add_test(tcase, a_followers_session_of_nothing_stays);
     tcase_add_test(tcase, a_follower_is_left_alone_with_what_it_was_given_until_it_asks_again);
     tcase_add_test(tcase, a_consumers_entry_with_data_goes_behind_the_others);
     tcase_add_test(tcase, a_newer_request_overtakes_the_parked_one);
