@@ -176,7 +176,8 @@ START_TEST(what_is_to_be_deleted_twice_stays)
     create_plain("t", 1, 1);
     struct uuid id = image_topic_by_name(&meta.image, SLICE_LITERAL("t"))->id;
     struct slice names[] = {SLICE_LITERAL("t"), SLICE_LITERAL("absent"), SLICE_LITERAL("t")};
-    struct delete_topics_request_topics ids[] = {{SLICE_NULL, id}, {SLICE_NULL, id}}, both[] = {{SLICE_NULL, id}, {SLICE_LITERAL("t"), UUID_ZERO}};
+    struct delete_topics_request_topics ids[] = {{SLICE_NULL, id}, {SLICE_NULL, id}};
+    struct delete_topics_request_topics both[] = {{SLICE_NULL, id}, {SLICE_LITERAL("t"), UUID_ZERO}};
     struct delete_topics_request by_name = {.topic_names = names, .topic_names_count = 3};
     struct delete_topics_response response = {0};
     topic_delete(&meta.control, 5, &by_name, &response);
