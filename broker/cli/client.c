@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 #define CLIENT_NAME      "skiff"
-#define CALL_US          10000000
+#define TRY_PAUSE_US     100000
 #define FRAME_BYTES_MAX  (100 << 20)
 #define ARENA_BYTES_MAX  (1ull << 30)
 #define REASON_BYTES     512
@@ -26,6 +26,7 @@ struct client {
     struct client_node *nodes;
     size_t node_count;
     struct env_timer pause;
+    int64_t timeout_us;
     char reason[REASON_BYTES];
 };
 /* A question under way: on the stack of client_ask(). */
@@ -76,8 +77,9 @@ static enum err exchange(struct client *client, struct client_node *node, struct
     struct channel_handler handler = {.on_closed = on_closed, .user = node};
     struct env_piece piece = env_piece_buf(body);
     if (!node->channel)
-        node->channel = channel_open(client_env(client), node->host, node->port, CLIENT_NAME, CALL_US, FRAME_BYTES_MAX, &handler);
-    channel_send(node->channel, &question->call, &piece, 1, CALL_US);
+        node->channel =
+            channel_open(client_env(client), node->host, node->port, CLIENT_NAME, client->timeout_us, FRAME_BYTES_MAX, &handler);
+    channel_send(node->channel, &question->call, &piece, 1, client->timeout_us);
     io_run(client->io);
     return question->err;
 }
@@ -117,11 +119,15 @@ static void on_pause(struct env_timer *timer, int64_t now_us)
     io_stop(CONTAINER_OF(timer, struct client, pause)->io);
 }
 
-void client_pause(struct client *client, int64_t ms)
+int64_t client_now_us(struct client *client) { return env_now_us(client_env(client)); }
+
+bool client_may_try_again(struct client *client, int64_t began_us)
 {
+    if (client_now_us(client) - began_us + TRY_PAUSE_US > client->timeout_us) return false;
     env_timer_init(&client->pause, on_pause);
-    env_timer_set(client_env(client), &client->pause, env_now_us(client_env(client)) + ms * 1000);
+    env_timer_set(client_env(client), &client->pause, client_now_us(client) + TRY_PAUSE_US);
     io_run(client->io);
+    return true;
 }
 
 /* ---- the cluster --------------------------------------------------------------------------------------------------- */
@@ -157,10 +163,11 @@ static bool try_address(struct client *client, struct slice address)
     return metadata != NULL;
 }
 
-struct client *client_create(const char *bootstrap, const char **reason)
+struct client *client_create(const char *bootstrap, int64_t timeout_ms, const char **reason)
 {
     static char why[REASON_BYTES];
     struct client *client = mem_alloc(sizeof *client);
+    client->timeout_us = timeout_ms * 1000;
     client->logger = io_stderr_logger(LOG_ERROR);
     client->io = io_create(&client->logger);
     arena_init(&client->arena, ARENA_BYTES_MAX);

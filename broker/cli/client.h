@@ -21,8 +21,9 @@ struct client_node {
     struct channel *channel; /* NULL: none open */
 };
 
-/* "HOST:PORT,..."; NULL: no node answered, and *reason says why (static). */
-struct client *client_create(const char *bootstrap, const char **reason);
+/* "HOST:PORT,..."; NULL: no node answered, and *reason says why (static). The timeout is that of one question, and how long one is
+ * repeated. */
+struct client *client_create(const char *bootstrap, int64_t timeout_ms, const char **reason);
 void client_destroy(struct client *client);
 const char *client_reason(const struct client *client);
 struct arena *client_arena(struct client *client);
@@ -33,7 +34,8 @@ const struct client_node *client_nodes(const struct client *client, size_t *coun
 void *client_ask(struct client *client, int32_t node, int16_t api_key, int16_t version, const void *request);
 /* Keeps a reason of the caller's. */
 void client_complain(struct client *client, const char *format, ...) PRINTF_LIKE(2, 3);
-/* Lets time pass. */
-void client_pause(struct client *client, int64_t ms);
+int64_t client_now_us(struct client *client);
+/* After an answer that will change: lets a moment pass. False when there is none left since then. */
+bool client_may_try_again(struct client *client, int64_t began_us);
 
 #endif

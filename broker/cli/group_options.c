@@ -3,6 +3,8 @@
 #include "broker/cli/group_text.h"
 #include "common/str.h"
 
+#include <strings.h>
+
 #define TIMEOUT_MS     10000
 #define TIMEOUT_MS_MAX 3600000
 
@@ -111,6 +113,31 @@ static const char *check_groups(struct parsing *p)
     return NULL;
 }
 
+/* "a,b": each of them is one of the names, whatever its case. */
+static bool are_names(const char *text, const char *const *names, size_t count)
+{
+    struct slice rest = slice_str(text), part;
+    while (str_split(&rest, ',', &part)) {
+        bool is_name = false;
+        part = str_trim(part);
+        for (size_t i = 0; i < count; i++)
+            is_name |= part.n == strlen(names[i]) && strncasecmp((const char *)part.p, names[i], part.n) == 0;
+        if (!is_name) return false;
+    }
+    return true;
+}
+
+static const char *check_list(const struct group_options *options)
+{
+    static const char *const states[] = {"PreparingRebalance", "CompletingRebalance", "Stable", "Dead", "Empty",
+                                         "Assigning",          "Reconciling"};
+    static const char *const types[] = {"classic", "consumer"};
+    if (!are_names(options->value[GROUP_OPTION_STATE], states, sizeof states / sizeof *states))
+        return "--state takes of PreparingRebalance, CompletingRebalance, Stable, Dead, Empty, Assigning and Reconciling";
+    if (!are_names(options->value[GROUP_OPTION_TYPE], types, sizeof types / sizeof *types)) return "--type takes of classic and consumer";
+    return NULL;
+}
+
 static const char *check_describe(const struct group_options *options)
 {
     if (options->has[GROUP_OPTION_STATE] + options->has[GROUP_OPTION_OFFSETS] + options->has[GROUP_OPTION_MEMBERS] > 1)
@@ -153,6 +180,7 @@ static const char *check(struct parsing *p)
     const char *problem = check_action(p);
     if (!problem) problem = check_groups(p);
     if (problem) return problem;
+    if (options->action == GROUP_OPTION_LIST) return check_list(options);
     if (options->action == GROUP_OPTION_DESCRIBE) return check_describe(options);
     if (options->action == GROUP_OPTION_RESET_OFFSETS) return check_reset(p);
     return options->action == GROUP_OPTION_DELETE_OFFSETS ? check_topics(options) : NULL;

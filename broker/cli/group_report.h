@@ -2,35 +2,27 @@
 #ifndef SKIFF_BROKER_CLI_GROUP_REPORT_H
 #define SKIFF_BROKER_CLI_GROUP_REPORT_H
 
-#include "gen/kmsg.h"
+#include "broker/cli/client.h"
+#include "broker/cli/group_rows.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#define REPORT_UNKNOWN (-1)
-
-struct group_report_row {
-    struct slice topic;
-    int32_t partition;
-    int64_t committed, end; /* REPORT_UNKNOWN */
-    int64_t lag_ms;         /* age of the oldest record that is not committed; 0: there is none; or REPORT_UNKNOWN */
-    const struct describe_groups_response_members *owner; /* NULL: nobody */
-};
-struct group_report_assignment {
+struct group_report_member {
     const struct describe_groups_response_members *member;
     const struct consumer_protocol_assignment *assignment; /* NULL: none, or not a consumer's */
 };
 struct group_report {
+    struct arena *arena;
     const struct describe_groups_response_groups *group;
-    int32_t coordinator;
-    struct group_report_row *rows; /* by topic, then partition */
-    size_t row_count;
-    struct group_report_assignment *members;
+    const struct client_node *coordinator;
+    struct group_rows rows; /* sorted */
+    struct group_report_member *members;
     size_t member_count;
 };
 
-/* Kafka's table of offsets; verbose: with the lag in seconds, the state, the members and the last rebalances. */
-void group_report_print(const struct group_report *report, bool is_verbose);
+/* Kafka's tables. Verbose: with the lag in seconds, the state, the members and the last rebalances; */
+void group_report_print_offsets(const struct group_report *report, bool is_verbose);
+/* with what each member is assigned; */
+void group_report_print_members(const struct group_report *report, bool is_verbose);
+/* with the last rebalances. */
+void group_report_print_state(const struct group_report *report, bool is_verbose);
 
 #endif

@@ -71,7 +71,7 @@ look() {
   matches "and shows its state" "^$group: Stable, 3 members, protocol [a-z-]+ \(consumer\), coordinator [0-2]" "$said"
   same "six partitions, each with an owner and no lag, in records and in seconds" 6 \
     "$(grep -cE "^$group +$topic +[0-5] +[0-9]+ +[0-9]+ +0 +0\.0 +[^ -][^ ]* +/127.0.0.1 +rdkafka\$" <<<"$said")"
-  same "three members with two partitions each" 3 "$(grep -cE "^[^ ]+ +instance-[0-2] +/127.0.0.1 +rdkafka +$topic\([0-5],[0-5]\)\$" <<<"$said")"
+  same "three members with two partitions each" 3 "$(grep -cE "^$group +[^ ]+ +instance-[0-2] +/127.0.0.1 +rdkafka +2 +- +$topic:[0-5],[0-5] " <<<"$said")"
   matches "a group that is not there" GROUP_ID_NOT_FOUND "$(groups_tool --describe --group nobody)"
   ((failures == 0)) || echo "$said"
 }
