@@ -266,6 +266,25 @@ void sim_net_retry_stalled(struct sim *sim)
     }
 }
 
+/* Who waits for room in the window of a connection that died without power sends nothing that could be refused: TCP probes. */
+static void probe_window(struct sim_connection *connection, unsigned dead)
+{
+    const struct pipe *pipe = &connection->pipes[1 - dead];
+    bool is_half_open = connection->ends[dead] == NULL && connection->ends[1 - dead] != NULL && connection->handshake == HANDSHAKE_DONE;
+    if (is_half_open && pipe->in_flight >= pipe->window && list_is_empty(&pipe->chunks))
+        pipe_push(&connection->pipes[dead], chunk_create(CHUNK_RESET, 0));
+}
+
+void sim_net_host_is_up(struct sim_node *node)
+{
+    LIST_FOR_EACH (&node->sim->connections, link) {
+        struct sim_connection *connection = CONTAINER_OF(link, struct sim_connection, sim_link);
+        if (connection->nodes[0] == node) probe_window(connection, 0);
+        if (connection->nodes[1] == node) probe_window(connection, 1);
+    }
+    sim_net_retry_stalled(node->sim);
+}
+
 void sim_net_unblock(struct sim *sim, const struct sim_node *from, const struct sim_node *to)
 {
     sim->blocked[from->index] &= ~(UINT64_C(1) << to->index);

@@ -328,7 +328,7 @@ void sim_node_start(struct sim_node *node)
     ASSERT(!node->is_running);
     if (!node->is_host_up) {
         node->is_host_up = true;
-        sim_net_retry_stalled(node->sim);
+        sim_net_host_is_up(node);
     }
     node->is_running = true;
     node->is_paused = false;

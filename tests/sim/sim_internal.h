@@ -155,6 +155,8 @@ void sim_net_free(struct sim_env *env);
 void sim_net_free_connections(struct sim *sim);
 /* A link or a host works again: what waited for it goes on. */
 void sim_net_retry_stalled(struct sim *sim);
+/* The host of `node` has power again: what came meanwhile is sent once more, and what its dead connections wait for is refused. */
+void sim_net_host_is_up(struct sim_node *node);
 
 /* ---- files.c ------------------------------------------------------------------------------------------------------- */
 
