@@ -1,6 +1,7 @@
 #include "controller/metadata/partition_edit.h"
 
 #include "common/assert.h"
+#include "common/mutant.h"
 
 static bool is_true(const char *text) { return text && (text[0] == 't' || text[0] == 'T'); }
 
@@ -225,6 +226,22 @@ static bool is_changed(const struct partition_edit *edit)
            !node_ids_equal(elr_of(after), image_elr(before)) || is_reassignment_changed(edit);
 }
 
+static bool loses_replica(const struct partition_edit *edit)
+{
+    if (MUTANT("removal_without_leader_epoch")) return false;
+    struct node_ids before = image_replicas(edit->before);
+    for (uint32_t i = 0; i < before.count; i++)
+        if (!node_ids_contain(replicas_of(&edit->after), before.ids[i])) return true;
+    return false;
+}
+
+/* E5. */
+static int32_t next_leader_epoch(const struct partition_edit *edit)
+{
+    bool is_new = edit->after.leader != edit->before->leader || loses_replica(edit);
+    return edit->before->leader_epoch + is_new;
+}
+
 bool partition_edit_finish(struct partition_edit *edit)
 {
     const struct image_partition *before = edit->before;
@@ -238,7 +255,7 @@ bool partition_edit_finish(struct partition_edit *edit)
     else if (before->leader != NO_LEADER)
         after->last_known_leader = before->leader;
     if (!is_changed(edit)) return false;
-    after->leader_epoch = before->leader_epoch + (after->leader != before->leader);
+    after->leader_epoch = next_leader_epoch(edit);
     after->partition_epoch = before->partition_epoch + 1;
     ASSERT_IMPLIES(after->leader != NO_LEADER, node_ids_contain(isr_of(after), after->leader));
     ASSERT_IMPLIES((int32_t)after->isr_count >= effective_minimum(edit), after->elr_count == 0);

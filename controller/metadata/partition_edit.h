@@ -12,7 +12,8 @@
  *      where a crash is forgiven.
  *  E6  A reassignment ends when all that it adds are in the ISR and min.insync.replicas of those who stay are (Kafka: one): those that
  *      it removes leave replicas, ISR and ELR in that change.
- *  E5  The leader epoch grows by one with each change of the leader, also to none; the partition epoch with each change. */
+ *  E5  The leader epoch grows by one with each change of the leader, also to none, and when a replica goes: what it fetched before it
+ *      learnt that, and deleted its log, must not count should it come back. The partition epoch grows with each change. */
 #ifndef SKIFF_CONTROLLER_METADATA_PARTITION_EDIT_H
 #define SKIFF_CONTROLLER_METADATA_PARTITION_EDIT_H
 

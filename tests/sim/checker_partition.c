@@ -49,6 +49,7 @@ static void trace_state(const struct checker *checker, uint32_t partition, const
     if (!is_traced(partition)) return;
     (void)fprintf(stderr, "%12.6f metadata %lld: leader %d epochs %d %d", (double)sim_now_us(checker->workload->sim) / SIM_SECOND,
                   (long long)checker->newest->index, state->leader, state->leader_epoch, state->partition_epoch);
+    print_ids("replicas", image_replicas(state));
     print_ids("isr", image_isr(state));
     print_ids("elr", image_elr(state));
     (void)fprintf(stderr, "\n");

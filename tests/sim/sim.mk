@@ -22,9 +22,10 @@ $(B)/tests/sim/programs/group_sim: $(B)/tests/sim/programs/group_sim.o $(B)/libs
 	$(if $(V),,@echo "  CC $@")
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) $(SIM_WRAP) -o $@ $< $(call GROUP,$(ARCHIVES) $(B)/libsim.a) $(LIBS)
 CHECK_C += $(B)/tests/sim/programs/group_sim
-check-mutants-groups: ## a planted bug, a coordinator without a lease: it must be found
+GROUP_MUTANTS := coordinator_without_lease removal_without_leader_epoch
+check-mutants-groups: ## planted bugs that only groups or quick moves of replicas bring to light: they must be found
 	$(MAKE) MODE=mutants CFLAGS=-DSKIFF_MUTANTS build/mutants/tests/sim/programs/group_sim
-	build/mutants/tests/sim/programs/group_sim --seeds 1-100 --mutant coordinator_without_lease
+	for m in $(GROUP_MUTANTS); do build/mutants/tests/sim/programs/group_sim --seeds 1-200 --mutant $$m || exit 1; done
 check-mutants: check-mutants-groups
 check-sim-groups: $(B)/tests/sim/programs/group_sim ## consumer groups under faults, 40 seeds
 	tests/run.sh $<

@@ -159,6 +159,24 @@ START_TEST(a_cancellation_never_leaves_only_those_who_lack_records)
 }
 END_TEST
 
+/* Else what a broker fetched before it learnt of its removal could bring it into the ISR once it is back: and then it empties its log. */
+START_TEST(p_isr_a_removed_replica_ends_the_leader_epoch)
+{
+    const struct image_partition *p = partition_on(IDS(0, 1, 2));
+    ck_assert_int_eq(reassign(IDS(0, 1)), KAFKA_NONE);
+    ck_assert_int_eq(p->leader, 0);
+    ck_assert_int_eq(p->leader_epoch, 1);
+    ck_assert_int_eq(reassign(IDS(0, 1, 2)), KAFKA_NONE);
+    ck_assert_int_eq(p->leader_epoch, 1);
+    ck_assert_int_eq(cancel(), KAFKA_NONE);
+    expect(image_replicas(p), IDS(0, 1));
+    ck_assert_int_eq(p->leader, 0);
+    ck_assert_int_eq(p->leader_epoch, 2);
+    ck_assert_int_eq(reassign(IDS(1, 0)), KAFKA_NONE);
+    ck_assert_int_eq(p->leader_epoch, 2);
+}
+END_TEST
+
 /* Else an acknowledged record would be on one disk. */
 START_TEST(a_reassignment_does_not_end_below_min_insync_replicas)
 {
@@ -406,6 +424,7 @@ int main(void)
     tcase_add_test(tcase, a_reassignment_ends_when_all_that_it_adds_are_in_sync);
     tcase_add_test(tcase, fewer_replicas_or_another_order_need_no_wait);
     tcase_add_test(tcase, a_reassignment_is_cancelled);
+    tcase_add_test(tcase, p_isr_a_removed_replica_ends_the_leader_epoch);
     tcase_add_test(tcase, a_cancellation_never_leaves_only_those_who_lack_records);
     tcase_add_test(tcase, a_reassignment_does_not_end_below_min_insync_replicas);
     tcase_add_test(tcase, a_second_reassignment_replaces_the_first);
