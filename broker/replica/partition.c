@@ -6,7 +6,7 @@
  *      end that counts as held in the maximal ISR (committed ISR and a proposal that may have been committed). It never moves
  *      back, except with a follower's log when that is cut.
  *  P3  Q-ACK: a produce waits only at a leader, for an offset above the high watermark, and is acknowledged only in the leader
- *      epoch of its append.
+ *      epoch of its append, or in those after it if nobody else led in between.
  *  P4  ISR and proposal are subsets of the replicas; only a leader proposes; the leader is in its ISR.
  *  P5  Leader epoch and partition epoch never decrease.
  *  P6  Q-MATCH: a follower's end counts only from a fetch that matches our log, by its newest known incarnation, in our epoch.
@@ -251,7 +251,6 @@ static void forget_progress(struct partition *p, int64_t now_us)
 
 static void become_leader(struct partition *p, int64_t now_us, struct partition_actions *actions)
 {
-    ASSERT(purgatory_is_empty(&p->produce));
     p->role = PARTITION_LEADER;
     p->epoch_start = p->log_end;
     forget_progress(p, now_us);
@@ -272,9 +271,28 @@ static void become_idle(struct partition *p)
     p->epoch_start = 0;
 }
 
+/* The next epoch has the same leader when a replica was removed (rule E5 of the controller's partition_edit.h). Had anybody else led in
+ * between, it would not be the next. */
+static bool stays_in_office(const struct partition *p, const struct partition_assignment *a)
+{
+    return p->role == PARTITION_LEADER && a->leader_id == p->leader_id && a->leader_epoch == p->leader_epoch + 1;
+}
+
+/* The log goes on as it was, so those who wait go on waiting. */
+static void renew_office(struct partition *p, int32_t leader_epoch, struct partition_actions *actions)
+{
+    purgatory_renew(&p->produce, leader_epoch);
+    p->propose_after_us = 0;
+    actions->changed |= PARTITION_ROLE_CHANGED;
+}
+
 static void take_role(struct partition *p, const struct partition_assignment *a, int64_t now_us, struct partition_actions *actions)
 {
-    leave_office(p, KAFKA_NOT_LEADER_OR_FOLLOWER, actions);
+    ASSERT(p->proposal_state == PROPOSAL_NONE); /* commit_isr() has settled it */
+    if (stays_in_office(p, a))
+        renew_office(p, a->leader_epoch, actions);
+    else
+        leave_office(p, KAFKA_NOT_LEADER_OR_FOLLOWER, actions);
     p->leader_id = a->leader_id;
     p->leader_epoch = a->leader_epoch;
     if (a->leader_id < 0)

@@ -40,6 +40,14 @@ void purgatory_fail(struct purgatory *purgatory, enum kafka_error error, struct 
     while (!purgatory_is_empty(purgatory)) complete_first(purgatory, error, completed);
 }
 
+void purgatory_renew(struct purgatory *purgatory, int32_t leader_epoch)
+{
+    LIST_FOR_EACH (&purgatory->waiters, node) {
+        ASSERT(waiter_of(node)->leader_epoch <= leader_epoch);
+        waiter_of(node)->leader_epoch = leader_epoch;
+    }
+}
+
 void purgatory_cancel(struct produce_waiter *waiter)
 {
     if (list_is_linked(&waiter->node)) list_remove(&waiter->node);

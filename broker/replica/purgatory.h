@@ -14,7 +14,7 @@
 struct produce_waiter {
     struct list_node node;
     int64_t required_offset; /* acknowledged when the high watermark is at or above it: last offset of the batch + 1 */
-    int32_t leader_epoch;    /* of the append; an acknowledgement in another epoch would be a lie (Q-ACK) */
+    int32_t leader_epoch;    /* of the append, or of the same leader after it; an acknowledgement in another would be a lie (Q-ACK) */
     enum kafka_error error;  /* set on completion */
 };
 
@@ -31,6 +31,8 @@ void purgatory_add(struct purgatory *purgatory, struct produce_waiter *waiter);
 void purgatory_complete(struct purgatory *purgatory, int64_t high_watermark, struct list *completed);
 /* All move to the end of `completed`, in offset order, with `error`. */
 void purgatory_fail(struct purgatory *purgatory, enum kafka_error error, struct list *completed);
+/* Their leader stays, in a new epoch. */
+void purgatory_renew(struct purgatory *purgatory, int32_t leader_epoch);
 /* The waiter leaves, uncompleted. No-op when it does not wait. */
 void purgatory_cancel(struct produce_waiter *waiter);
 
