@@ -11,16 +11,15 @@
 #define EXPLANATION_MAX 1024 /* error text for a client: what it quotes of a request is cut; Kafka's strings end at 32767 */
 
 /* -- wire -- */
-#define FRAME_BYTES_MIN      8            /* api key, version, correlation id */
-#define ARRAY_COUNT_MAX      1000000      /* Kafka 4.4 reads no longer arrays */
-#define TAG_COUNT_MAX        10000        /* the same for tagged fields */
-#define DECODE_BUDGET_FACTOR 16           /* decoded structs may take this many times the bytes on the wire ... */
-#define DECODE_BUDGET_BASE   65536        /* ... plus this, so that small requests never fail ... */
-#define DECODE_BYTES_MAX     (32u << 20)  /* ... and no more than this: a request for 100,000 partitions takes 10 MB */
-#define ANSWER_BYTES_MAX     (128u << 20) /* one answer without its records; Metadata of 100,000 partitions takes 20 MB while it is made */
-#define ANSWERS_BYTES_MAX    (64u << 20)  /* of all connections, waiting in memory for their readers; beyond it who reads nothing goes */
-#define TURN_ANSWER_BYTES    (256u << 10) /* of one connection that asks without a pause, before others have their turn: one large Metadata \
-                                           */
+#define FRAME_BYTES_MIN         8           /* api key, version, correlation id */
+#define ARRAY_COUNT_MAX         1000000     /* Kafka 4.4 reads no longer arrays */
+#define TAG_COUNT_MAX           10000       /* the same for tagged fields */
+#define DECODE_BUDGET_FACTOR    16          /* decoded structs may take this many times the bytes on the wire ... */
+#define DECODE_BUDGET_BASE      65536       /* ... plus this, so that small requests never fail ... */
+#define DECODE_BYTES_MAX        (32u << 20) /* ... and no more than this: a request for 100,000 partitions takes 10 MB */
+#define ANSWER_BYTES_MAX        (128u << 20) /* one answer without its records; Metadata of 100,000 partitions takes 20 MB while it is made */
+#define ANSWERS_BYTES_MAX       (64u << 20) /* of all connections, waiting in memory for their readers; beyond it who reads nothing goes */
+#define TURN_ANSWER_BYTES       (256u << 10) /* of a connection that asks without a pause, before others have their turn: one large Metadata */
 #define WAITING_FETCH_BYTES_MAX (64u << 20) /* fetches that wait for data; beyond it they are answered with what there is */
 #define GROUPS_PER_REQUEST_MAX  10000       /* each takes half a KB while it is asked about, for some bytes on the wire */
 #define CONFIG_NAMES_MAX        1000        /* settings named for one resource: more than there are */
