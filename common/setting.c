@@ -79,6 +79,32 @@ static bool is_choice(const char *choices, struct slice word)
     return false;
 }
 
+static bool is_digits(struct slice text)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] < '0' || text.p[i] > '9') return false;
+    return text.n > 0;
+}
+
+/* "*", or "PARTITION:BROKER,..."; to Kafka, items may be missing. */
+static bool check_replicas(const struct setting *setting, struct slice text, char *reason)
+{
+    struct slice rest = text, item, partition;
+    size_t items = 0, stars = 0, pairs = 0;
+    while (rest.n > 0 && str_split(&rest, ',', &item)) {
+        item = str_trim(item);
+        items += item.n > 0;
+        stars += slice_equal_str(item, "*");
+        pairs += str_split(&item, ':', &partition) && is_digits(partition) && is_digits(item);
+    }
+    if (pairs == items || (items == 1 && stars == 1)) return true;
+    (void)snprintf(reason, SETTING_REASON_MAX,
+                   "%s must be the literal '*' or a list of replicas in the following format: "
+                   "[partitionId]:[brokerId],[partitionId]:[brokerId],...",
+                   setting->name);
+    return false;
+}
+
 static bool check_choices(const struct setting *setting, struct slice text, char *reason)
 {
     struct slice rest = text, word = text;
@@ -110,7 +136,7 @@ bool setting_parse(const struct setting *setting, struct slice text, int64_t *nu
     case SETTING_CLASS:
     case SETTING_PASSWORD: break;
     }
-    return check_choices(setting, text, reason);
+    return strcmp(setting->range, SETTING_REPLICAS) == 0 ? check_replicas(setting, text, reason) : check_choices(setting, text, reason);
 }
 
 const struct setting *setting_find(const struct setting *table, size_t count, struct slice name)

@@ -7,6 +7,7 @@
 #include "common/slice.h"
 
 #define SETTING_REASON_MAX 256
+#define SETTING_REPLICAS   "*|PARTITION:BROKER" /* a range */
 
 /* Numbered as in Kafka's DescribeConfigs response. */
 enum setting_type {
@@ -30,7 +31,7 @@ struct setting {
     const char *name;
     enum setting_type type;
     const char *default_text; /* NULL: none */
-    const char *range;        /* "" anything, "LOW..HIGH" (either may be missing), or "this|that" */
+    const char *range;        /* "" anything, "LOW..HIGH" (either may be missing), "this|that", or SETTING_REPLICAS */
     enum setting_use use;
     const char *broker_name; /* topic settings: the node setting that gives the default; NULL: none */
     const char *doc;

@@ -103,11 +103,24 @@ static const struct setting *setting_of(const struct config_edit *edit, struct s
     return NULL;
 }
 
+/* "a, b" */
+static struct slice shown_list(struct control *control, struct slice list)
+{
+    struct slice shown = SLICE_LITERAL(""), item;
+    while (list.n > 0 && str_split(&list, ',', &item))
+        shown = arena_printf(control->arena, "%.*s%s%.*s", SLICE_ARG(shown), shown.n ? ", " : "", SLICE_ARG(str_trim(item)));
+    return shown;
+}
+
 static struct refusal check_value(struct control *control, const struct setting *setting, struct slice value)
 {
     char why[SETTING_REASON_MAX];
     int64_t number = 0;
-    if (!setting_parse(setting, value, &number, why))
+    bool is_fine = setting_parse(setting, value, &number, why);
+    if (!is_fine && strcmp(setting->range, SETTING_REPLICAS) == 0)
+        return REFUSE(control, INVALID_CONFIG, "Invalid value [%.*s] for configuration %s: %s", SLICE_ARG(shown_list(control, value)),
+                      setting->name, why);
+    if (!is_fine)
         return REFUSE(control, INVALID_CONFIG, "Invalid value %.*s for configuration %s: %s", SLICE_ARG(value), setting->name, why);
     /* A switch that this version cannot turn on: accepted, so that scripts that set the default work. */
     if (setting->type == SETTING_BOOLEAN && strcmp(setting->range, "false") == 0 && number)

@@ -52,7 +52,6 @@ MAY_DIFFER = [
     ("OffsetDelete", r"\d+ (a topic that is )?not there", "", "what a topic that is gone has left behind can be forgotten"),
     ("FindCoordinator", ".*", r"ErrorMessage: Kafka ('text'|''|None), Skiff ('text'|None)", "says what is wrong"),
     ("CreateTopics|DescribeConfigs", ".*", r"errors\.deadletterqueue", "Kafka 4.4 has it"),
-    ("CreateTopics", r"\d+ leader.replication.throttled.replicas=x", "", "it has no effect and is not looked at"),
     ("CreateTopics", r"\d+ (a key twice|.*Configs (doubled|100 times))", "", "Kafka takes either of them"),
     ("CreatePartitions", ".*", r"ErrorMessage: Kafka None, Skiff 'text'", "says what is wrong"),
     ("DeleteTopics", r"\d+ by name and by its id", "", "nothing is deleted either way"),

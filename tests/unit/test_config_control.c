@@ -86,6 +86,32 @@ START_TEST(blanks_around_a_number_do_not_count)
 }
 END_TEST
 
+static const char *const throttled[] = {"*", "", " * ", "0:1,,1:2", "0:1,0:1", " 0:1 , 1:0 ", "0:1,1:2", "0:1"};
+static const char *const not_throttled[][2] = {{"foo", "foo"}, {"0:a", "0:a"},     {"0", "0"},       {"*,0:1", "*, 0:1"}, {"-1:0", "-1:0"},
+                                               {":", ":"},     {"0:1:2", "0:1:2"}, {"none", "none"}, {"0: 1", "0: 1"},    {"**", "**"}};
+
+START_TEST(throttled_replicas_are_pairs_or_a_star)
+{
+    static const char *const names[] = {"leader.replication.throttled.replicas", "follower.replication.throttled.replicas"};
+    char expected[512];
+    for (size_t side = 0; side < 2; side++) {
+        for (size_t i = 0; i < sizeof throttled / sizeof *throttled; i++)
+            ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "t", names[side], SET, throttled[i], false), KAFKA_NONE);
+        for (size_t i = 0; i < sizeof not_throttled / sizeof *not_throttled; i++) {
+            ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "t", names[side], SET, not_throttled[i][0], false), KAFKA_INVALID_CONFIG);
+            (void)snprintf(expected, sizeof expected,
+                           "Invalid value [%s] for configuration %s: %s must be the literal '*' or a list of replicas in the following "
+                           "format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+                           not_throttled[i][1], names[side], names[side]);
+            ck_assert_str_eq(message, expected);
+        }
+        ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "t", names[side], APPEND, "x", false), KAFKA_INVALID_CONFIG);
+        ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "t", names[side], APPEND, "1:2", false), KAFKA_NONE);
+        ck_assert_str_eq(value_of(names[side]), "0:1,1:2");
+    }
+}
+END_TEST
+
 START_TEST(refuses_what_is_wrong)
 {
     ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "a b", "retention.ms", SET, "1", false), KAFKA_INVALID_TOPIC_EXCEPTION);
@@ -175,6 +201,7 @@ int main(void)
     tcase_add_test(tests, a_resource_named_twice_is_not_changed);
     tcase_add_test(tests, blanks_around_a_number_do_not_count);
     tcase_add_test(tests, refuses_what_is_wrong);
+    tcase_add_test(tests, throttled_replicas_are_pairs_or_a_star);
     tcase_add_test(tests, broker_defaults_hold_for_topics);
     tcase_add_test(tests, p_isr_min_isr_of_the_cluster_reaches_topics_without_their_own);
     tcase_add_test(tests, old_alter_replaces_the_whole);
