@@ -32,6 +32,8 @@ struct config {
     void *user;
     char error[CONFIG_LINE_MAX]; /* why the last call failed */
     bool has_zookeeper;          /* said already */
+    /* What the system lets the process have; 0: no limit. Set by whoever starts the node: a default hangs on it. */
+    int64_t memory_limit_bytes;
 };
 
 void config_init(struct config *config, void (*on_warning)(void *user, const char *line), void *user);

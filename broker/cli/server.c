@@ -11,6 +11,7 @@
 #include "broker/admin/admin.h"
 #include "broker/admin/port_owner.h"
 #include "broker/cli/cli.h"
+#include "broker/cli/memory_limit.h"
 #include "broker/node/broker_node.h"
 #include "broker/node/broker_options.h"
 #include "broker/node/log_dir.h"
@@ -200,6 +201,18 @@ static int resolve_listeners(struct process *process)
     for (size_t i = 0; i < process->listeners.voter_count; i++)
         if (process->listeners.voters[i].id != config_node_id(&process->config)) process->other_voters++;
     return 0;
+}
+
+static void find_memory_limit(struct process *process)
+{
+    struct config *config = &process->config;
+    int64_t before = broker_server_limits(config).memory_bytes_max;
+    config->memory_limit_bytes = memory_limit_find("/proc/self/cgroup", "/sys/fs/cgroup");
+    int64_t after = broker_server_limits(config).memory_bytes_max;
+    if (after < before)
+        log_line(&process->logger, LOG_INFO, "config",
+                 "this process may have %lld MB of memory (control group): queued.max.request.bytes is %lld",
+                 (long long)config->memory_limit_bytes >> 20, (long long)after);
 }
 
 /* ---- start --------------------------------------------------------------------------------------------------------- */
@@ -558,6 +571,7 @@ int command_server(int argc, char **argv)
     config_init(&process->config, on_warning, process);
     int status = configure(process, argc, argv);
     if (!status) status = resolve_listeners(process);
+    if (!status) find_memory_limit(process);
     if (!status) {
         process->main_io = io_create(&process->logger);
         process->controller_io = io_create(&process->logger);

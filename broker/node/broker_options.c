@@ -7,8 +7,12 @@
 
 #include <stdio.h>
 
-#define TAIL_BYTES_MAX               (16u << 20) /* recent appends kept in memory for followers and tailing consumers; no more than requests may take */
-#define REQUESTS_OF_THE_LARGEST_SIZE 4 /* the request memory, when queued.max.request.bytes does not say */
+#define TAIL_BYTES_MAX (16u << 20) /* recent appends kept in memory for followers and tailing consumers; no more than requests may take */
+/* The request memory, when queued.max.request.bytes does not say: that of so many requests, but no more than a share of what the system
+ * lets the process have: recent records may take as much again, and answers, fetches that wait and the metadata need room, too. */
+#define REQUESTS_OF_THE_LARGEST_SIZE 4
+#define MEMORY_SHARE                 8
+#define REQUEST_MEMORY_MIN           (4 << 20) /* a few batches of the usual largest size */
 
 void log_dir_names_init(struct log_dir_names *dirs, const struct config *config)
 {
@@ -36,12 +40,19 @@ struct uuid broker_cluster_id(struct env *env, const struct config *config)
     return cluster_id;
 }
 
+static int64_t default_request_memory(const struct config *config)
+{
+    int64_t bytes = REQUESTS_OF_THE_LARGEST_SIZE * config_number(config, CONFIG_SOCKET_REQUEST_MAX_BYTES);
+    if (config->memory_limit_bytes == 0) return bytes;
+    return min_i64(bytes, max_i64(REQUEST_MEMORY_MIN, config->memory_limit_bytes / MEMORY_SHARE));
+}
+
 struct server_limits broker_server_limits(const struct config *config)
 {
     int64_t frame_bytes = config_number(config, CONFIG_SOCKET_REQUEST_MAX_BYTES),
             memory_bytes = config_number(config, CONFIG_QUEUED_MAX_REQUEST_BYTES);
     int64_t idle_ms = config_number(config, CONFIG_CONNECTIONS_MAX_IDLE_MS);
-    if (memory_bytes <= 0) memory_bytes = REQUESTS_OF_THE_LARGEST_SIZE * frame_bytes;
+    if (memory_bytes <= 0) memory_bytes = default_request_memory(config);
     return (struct server_limits){.frame_bytes_max = (int32_t)frame_bytes,
                                   .memory_bytes_max = memory_bytes,
                                   .idle_timeout_us = idle_ms > 0 && idle_ms < INT64_MAX / 1000 ? idle_ms * 1000 : 0,

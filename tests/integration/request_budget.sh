@@ -34,7 +34,8 @@ skiff=$work/server
 # The group can go when the node has.
 trap '(leave); status=$?; await 10 remove_group; exit "$status"' EXIT
 
-start_cluster 1 --set queued.max.request.bytes=8388608
+start_cluster 1
+check "without a setting, requests get an eighth of the limit" shows 'may have 64 MB of memory .*: queued.max.request.bytes is 8388608' node_log 0
 address=$(address_of 0)
 pid=$(node_pid 0)
 same "the node is in the group" "$pid" "$(cat "$group/cgroup.procs")"
