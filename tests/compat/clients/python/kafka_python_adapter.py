@@ -108,7 +108,8 @@ class Member:
         assignor = CooperativeStickyAssignor if cooperative else RangePartitionAssignor
         self.topic, self.client = topic, kafka.KafkaConsumer(
             topic, **servers(), group_id=group, auto_offset_reset="earliest", session_timeout_ms=6000, heartbeat_interval_ms=300,
-            auto_commit_interval_ms=200, partition_assignment_strategy=[assignor], group_instance_id=instance_id)
+            auto_commit_interval_ms=200, partition_assignment_strategy=[assignor], group_instance_id=instance_id,
+            metadata_max_age_ms=2000)  # it may ask a broker that has not heard of the new topic, and then shares out nothing until it asks again
 
     def poll(self):
         return messages_of(self.client.poll(timeout_ms=20, max_records=1000))

@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 
-WAIT_S = 25
+WAIT_S = 60
 
 Record = collections.namedtuple("Record", "key value headers partition timestamp_ms", defaults=((), None, None))
 Message = collections.namedtuple("Message", "partition offset key value headers timestamp_ms")
