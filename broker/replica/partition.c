@@ -87,7 +87,8 @@ bool partition_needs_flush(const struct partition *p)
 bool partition_can_fetch(const struct partition *p)
 {
     if (p->role != PARTITION_FOLLOWER) return false;
-    return p->settings->counts_unflushed || !partition_needs_flush(p) || MUTANT("fetch_before_flush");
+    bool counts = p->settings->counts_unflushed && p->is_truncation_durable;
+    return counts || !partition_needs_flush(p) || MUTANT("fetch_before_flush");
 }
 
 int64_t partition_cut_offset(const struct partition *p, int64_t leader_epoch_end, int64_t own_epoch_end)

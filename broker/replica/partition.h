@@ -174,7 +174,7 @@ enum kafka_error partition_check_produce(const struct partition *p, int16_t acks
 enum kafka_error partition_check_follower(const struct partition *p, int32_t replica_id, int64_t broker_epoch, int32_t leader_epoch);
 /* Clients may be told the end of the log: the high watermark has reached the start of this leader's epoch. */
 static inline bool partition_is_end_known(const struct partition *p) { return p->high_watermark >= p->epoch_start; }
-/* Follower: all that it holds, and that it cut what it cut, is durable; the next fetch asks from log_end. */
+/* Follower: all that it holds is durable, where only that counts, and that it cut what it cut; the next fetch asks from log_end. */
 bool partition_can_fetch(const struct partition *p);
 /* Where a follower's log parts from its leader's (KIP-101, KIP-279): the leader says where its largest epoch up to ours ends, the own
  * log where that epoch, or the largest below it, ends here. Below log_end, or the leader contradicts itself. */
