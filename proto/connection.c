@@ -402,6 +402,7 @@ void connection_open(struct server *server, struct server_listener *listener, st
     connection->stream = stream;
     connection->memory = &server->memory;
     connection->last_active_us = now_us;
+    connection->noted_us = now_us;
     list_init(&connection->requests);
     env_timer_init(&connection->unmute, on_unmute);
     assembler_init(&connection->assembler, FRAME_BYTES_MIN, server->limits.frame_bytes_max);
@@ -421,6 +422,8 @@ const char *connection_principal(const struct connection *connection)
 }
 void *connection_user(const struct connection *connection) { return connection->user; }
 void connection_set_user(struct connection *connection, void *user) { connection->user = user; }
+int64_t connection_noted_us(const struct connection *connection) { return connection->noted_us; }
+void connection_note(struct connection *connection, int64_t now_us) { connection->noted_us = now_us; }
 
 void connection_use_reserve(struct connection *connection)
 {

@@ -81,6 +81,9 @@ const char *connection_principal(const struct connection *connection);
 /* A place for the handler, NULL at first. */
 void *connection_user(const struct connection *connection);
 void connection_set_user(struct connection *connection, void *user);
+/* A time for the handler; when the connection was opened, at first. */
+int64_t connection_noted_us(const struct connection *connection);
+void connection_note(struct connection *connection, int64_t now_us);
 /* Another node: its frames are charged to the reserve, so that clients cannot starve replication. */
 void connection_use_reserve(struct connection *connection);
 /* No request that comes from now on starts before that time (KIP-219); answers go on leaving. A later time that was set stays. */

@@ -50,6 +50,7 @@ struct connection {
     bool is_ending; /* closes when the answers are out; nothing starts any more */
     bool is_pumping;
     void *user;
+    int64_t noted_us; /* the handler's */
 };
 
 void connection_open(struct server *server, struct server_listener *listener, struct server_address *address, struct env_stream *stream,

@@ -282,7 +282,7 @@ void dispatch_init(struct dispatch *dispatch, struct env *env, const struct conf
         .env = env, .config = config, .image = image, .replicas = replicas, .controller = controller, .groups = groups, .node_id = node_id};
     dispatch->times = mem_calloc(handler_count + 1, sizeof *dispatch->times);
     list_init(&dispatch->creations);
-    metadata_hold_init(&dispatch->hold, env);
+    metadata_hold_init(&dispatch->hold, env, image, replicas, node_id);
     quotas_init(&dispatch->quotas, env_random64(env));
 }
 

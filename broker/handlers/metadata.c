@@ -59,6 +59,11 @@ static bool is_by_id(const struct metadata_request_topics *wanted)
     return slice_is_null(wanted->name) || !uuid_is_zero(wanted->topic_id);
 }
 
+const struct image_topic *metadata_topic(const struct image *image, const struct metadata_request_topics *wanted)
+{
+    return is_by_id(wanted) ? image_topic_by_id(image, wanted->topic_id) : image_topic_by_name(image, wanted->name);
+}
+
 static void fill_missing(struct call *call, const struct metadata_request *request, const struct metadata_request_topics *wanted,
                          struct metadata_response_topics *out)
 {
@@ -106,8 +111,7 @@ static void add_wanted_topics(struct call *call, const struct metadata_request *
     response->topics = arena_calloc(&call->arena, (size_t)request->topics_count, sizeof *response->topics);
     for (int32_t i = 0; i < request->topics_count; i++) {
         const struct metadata_request_topics *wanted = &request->topics[i];
-        const struct image_topic *topic =
-            is_by_id(wanted) ? image_topic_by_id(image, wanted->topic_id) : image_topic_by_name(image, wanted->name);
+        const struct image_topic *topic = metadata_topic(image, wanted);
         if (is_told(&told, topic, wanted)) continue;
         struct metadata_response_topics *out = &response->topics[response->topics_count++];
         if (topic)
@@ -132,6 +136,7 @@ void metadata_answer(struct call *call, const struct metadata_request *request)
         add_all_topics(call, request, &response);
     else
         add_wanted_topics(call, request, &response);
+    if (call->request->connection) connection_note(call->request->connection, env_now_us(call->dispatch->env));
     call_respond(call, &response);
 }
 

@@ -2,48 +2,69 @@
  * the dead leader's name, it asks again only after its own timers (librdkafka: up to a second), though the successor is known a few
  * milliseconds later.
  *
- * This node's own evidence is that its connection to that leader broke too. A request that names a topic which that broker still
- * leads in the image is held until the image says otherwise, METADATA_HOLD_US after the break at most: then the image's word is
- * given, whatever it is. One owner thread: the broker's. */
+ * A leader is lost when this node's connection to it broke: the one by which it fetches, or, since it need not follow that leader, the
+ * one by which it watches every broker from the first Metadata on (broker/node/peer_probe.h). A request that names a topic of which a lost
+ * broker still leads a partition in the image is held until the image says otherwise or that broker gives a sign of life, METADATA_HOLD_US
+ * after the loss at most: then the image's word is given, whatever it is.
+ *
+ * The request itself may be the first sign: a dying process closes one connection after the other, the client's perhaps before ours.
+ * Therefore a leader is doubted when a client asks that has been connected for a while and has not just asked; the answer waits
+ * until the leader has given a sign that is younger than the request, METADATA_DOUBT_US at most. A client that begins, or asks time
+ * and again, does not wait.
+ *
+ * Requests for all topics name none: they come from tools. One owner thread: the broker's. */
 #ifndef SKIFF_BROKER_HANDLERS_METADATA_HOLD_H
 #define SKIFF_BROKER_HANDLERS_METADATA_HOLD_H
 
 #include "common/env.h"
 
-#define LOST_LEADERS_MAX  16     /* that break within one hold; more, and the oldest is held for no longer */
-#define METADATA_HOLD_US  250000 /* a decision takes 5-50 ms; answers of the connection queue behind the held one meanwhile */
-#define METADATA_HELD_MAX 256    /* each keeps its frame, and is looked at with every batch of metadata */
+#define LOST_LEADERS_MAX    16     /* that are lost within one hold; more, and the oldest is held for no longer */
+#define DOUBTED_LEADERS_MAX 32     /* of one request; of those that name topics of more leaders the others are believed */
+#define METADATA_CALM_US    10000  /* since a client connected or was answered: so long its next question is an ordinary one */
+#define METADATA_DOUBT_US   10000  /* PEER_PATIENCE_US, also for those who wait for the second question */
+#define METADATA_HOLD_US    250000 /* a decision takes 5-50 ms; answers of the connection queue behind the held one meanwhile */
+#define METADATA_HELD_MAX   256    /* each keeps its frame, and is looked at with every batch of metadata and every sign */
 
 struct call;
-struct dispatch;
 struct image;
+struct image_topic;
 struct metadata_request;
+struct metadata_request_topics;
+struct peer_probes;
+struct replica_manager;
 
 struct lost_leader {
     int32_t broker_id;
     int64_t broker_epoch; /* another registration is another life */
     int64_t lost_us;
+    bool is_refuted; /* it has given a sign since */
 };
 
 struct metadata_hold {
     struct env *env;
+    const struct image *image;
+    int32_t node_id;
+    struct peer_probes *probes;
     struct lost_leader lost[LOST_LEADERS_MAX]; /* a ring */
     size_t lost_count;                         /* so far */
     struct list held;                          /* struct held_metadata */
     uint32_t held_count;
-    struct env_timer timer; /* the end of the oldest hold */
+    struct env_timer timer; /* the first end of a doubt or of a hold */
 };
 
-void metadata_hold_init(struct metadata_hold *hold, struct env *env);
+void metadata_hold_init(struct metadata_hold *hold, struct env *env, const struct image *image, const struct replica_manager *replicas,
+                        int32_t node_id);
 /* Held requests must be gone: their connections have been closed. */
 void metadata_hold_deinit(struct metadata_hold *hold);
 /* The connection to a broker from which this node fetched is broken. */
-void metadata_hold_on_lost(struct metadata_hold *hold, const struct image *image, int32_t broker_id, int64_t now_us);
+void metadata_hold_on_lost(struct metadata_hold *hold, int32_t broker_id, int64_t now_us);
 /* The image has changed: answers the requests that have nothing to wait for any more. */
 void metadata_hold_on_image(struct metadata_hold *hold, int64_t now_us);
 /* True: the call is kept, and metadata_answer() is called for it later. The request lives in the call's arena and frame. */
 bool metadata_hold_keeps(struct metadata_hold *hold, struct call *call, const struct metadata_request *request);
 /* metadata.c's */
 void metadata_answer(struct call *call, const struct metadata_request *request);
+/* NULL: there is none. */
+const struct image_topic *metadata_topic(const struct image *image, const struct metadata_request_topics *wanted);
 
 #endif

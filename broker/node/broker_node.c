@@ -260,7 +260,7 @@ static void on_refused(void *user, enum kafka_error error, const char *message)
 static void on_leader_lost(void *user, int32_t broker_id, int64_t now_us)
 {
     struct broker_node *node = user;
-    metadata_hold_on_lost(&node->dispatch.hold, &node->image, broker_id, now_us);
+    metadata_hold_on_lost(&node->dispatch.hold, broker_id, now_us);
 }
 
 static void on_disks_failed(void *user, const char *reason)

@@ -419,12 +419,12 @@ static void on_answer(struct channel_call *channel_call, enum err err, struct bu
 
 /* ---- the connection ---- */
 
-static const struct image_listener *leader_listener(const struct replica_fetcher *f, int64_t *broker_epoch)
+const struct image_listener *replica_manager_endpoint(const struct replica_manager *manager, int32_t broker_id, int64_t *broker_epoch)
 {
-    const struct image_broker *broker = image_broker_get(f->manager->image, f->leader_id);
+    const struct image_broker *broker = image_broker_get(manager->image, broker_id);
     if (!broker || broker->listener_count == 0) return NULL;
     *broker_epoch = broker->epoch;
-    const char *name = f->manager->options.listener_name;
+    const char *name = manager->options.listener_name;
     const struct image_listener *listener = name ? image_broker_listener(broker, slice_str(name)) : NULL;
     return listener ? listener : &broker->listeners[0];
 }
@@ -443,7 +443,7 @@ static void on_closed(void *user, struct channel *channel, enum err err, int64_t
 
 static void connect_to_leader(struct replica_fetcher *f)
 {
-    const struct image_listener *listener = leader_listener(f, &f->leader_broker_epoch);
+    const struct image_listener *listener = replica_manager_endpoint(f->manager, f->leader_id, &f->leader_broker_epoch);
     if (!listener) return; /* its registration will come by metadata */
     (void)snprintf(f->host, sizeof f->host, "%s", listener->host);
     f->port = listener->port;
@@ -582,7 +582,7 @@ void replica_fetchers_on_broker(struct replica_manager *m, int32_t broker_id)
     struct replica_fetcher *f = map_get(&m->fetchers, MAP_KEY(&broker_id));
     if (!f) return;
     int64_t epoch = -1;
-    const struct image_listener *listener = leader_listener(f, &epoch);
+    const struct image_listener *listener = replica_manager_endpoint(m, broker_id, &epoch);
     bool is_same =
         listener && epoch == f->leader_broker_epoch && listener->port == f->port && slice_equal_str(slice_str(f->host), listener->host);
     if (f->channel && !is_same) disconnect(f);

@@ -62,6 +62,8 @@ NODISCARD enum err replica_manager_create(struct env *env, const struct replica_
                                           struct replica_manager **out, char reason[REPLICA_REASON_MAX]);
 /* Where ISR proposals go; before the first metadata. */
 void replica_manager_set_channel(struct replica_manager *manager, struct controller_channel *channel);
+/* Where this node reaches another broker, and which registration of it says so; NULL: there is none. */
+const struct image_listener *replica_manager_endpoint(const struct replica_manager *manager, int32_t broker_id, int64_t *broker_epoch);
 /* The image has changed by `delta`; or was replaced by a snapshot. Nothing happens before replica_manager_start(): what this node
  * did in an earlier life is not what it may do now. */
 void replica_manager_apply(struct replica_manager *manager, const struct image_delta *delta);

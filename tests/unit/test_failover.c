@@ -61,6 +61,15 @@ static bool has_seen_break(void *context)
     return f->is_closed;
 }
 
+/* The client has been told who leads, a while ago: when it asks again, there is a reason. */
+static void use(struct fixture *f, int32_t node)
+{
+    fixture_connect_to(f, node);
+    send_metadata(f, false);
+    ck_assert(sim_wait(f->sim, fixture_has_answer, f, SIM_SECOND));
+    sim_run_for(f->sim, 2 * METADATA_CALM_US);
+}
+
 /* A client that learns of the death by its own connection asks a follower at that moment. */
 static void kill_leader(struct fixture *f, int32_t leader)
 {
@@ -127,6 +136,144 @@ START_TEST(metadata_of_all_topics_or_of_a_client_that_leaves_is_not_kept)
     sim_run_for(f->sim, 10 * SIM_MS);
     ck_assert(!f->is_answered);
     fixture_connect_to(f, asked); /* the sanitizer sees what is left of the other one */
+    fixture_end(f);
+}
+END_TEST
+
+static void await_successor(struct fixture *f, int32_t leader)
+{
+    ck_assert(sim_wait(f->sim, fixture_has_answer, f, METADATA_HOLD_US));
+    ck_assert_int_ne(answered_leader(f), leader);
+    ck_assert_int_ne(answered_leader(f), NO_LEADER);
+}
+
+/* The leader's process dies connection by connection: the client's is broken, those of the nodes are not yet. */
+START_TEST(metadata_never_names_a_dead_leader_when_the_question_overtakes_the_evidence)
+{
+    static const int64_t late_us[] = {1, 300, SIM_MS, 5 * SIM_MS};
+    int32_t leader = 0;
+    struct fixture *f = start(&leader);
+    use(f, (leader + 1 + _i % 2) % 3);
+    sim_node_pause(f->nodes[leader].node);
+    send_metadata(f, false);
+    sim_run_for(f->sim, late_us[_i / 2]);
+    sim_node_crash(f->nodes[leader].node, SIM_CRASH_PROCESS);
+    await_successor(f, leader);
+    fixture_end(f);
+}
+END_TEST
+
+START_TEST(metadata_asked_twice_names_a_dead_leader_in_neither_answer)
+{
+    int32_t leader = 0;
+    struct fixture *f = start(&leader), *first = mem_alloc(sizeof *first);
+    use(f, (leader + 1) % 3);
+    sim_node_pause(f->nodes[leader].node);
+    *first = *f;
+    first->frame = NULL;
+    arena_init(&first->arena, 1 << 16);
+    send_metadata(first, false);
+    send_metadata(f, false); /* behind it, on the same connection */
+    sim_run_for(f->sim, SIM_MS);
+    sim_node_crash(f->nodes[leader].node, SIM_CRASH_PROCESS);
+    await_successor(first, leader);
+    await_successor(f, leader);
+    buf_unref(first->frame);
+    arena_deinit(&first->arena);
+    mem_free(first);
+    fixture_end(f);
+}
+END_TEST
+
+/* "events" has no replica on *stranger. */
+static struct fixture *start_with_stranger(int32_t *leader, int32_t *stranger)
+{
+    struct fixture *f = fixture_create_nodes("", 3);
+    struct create_topics_request_topics topic = {.name = SLICE_LITERAL("events"), .num_partitions = 1, .replication_factor = 2};
+    struct create_topics_request request = {.topics = &topic, .topics_count = 1, .timeout_ms = 10000};
+    const struct create_topics_response *response = fixture_ask(f, API_CREATE_TOPICS, 7, &request);
+    ck_assert_int_eq(response->topics[0].error_code, 0);
+    sim_run_for(f->sim, 2 * SIM_SECOND);
+    *leader = seen_by(f, 0)->leader;
+    for (int32_t id = 0; id < 3; id++)
+        if (!node_ids_contain(image_replicas(seen_by(f, 0)), id)) *stranger = id;
+    return f;
+}
+
+/* It has no connection for fetches that could break. */
+START_TEST(metadata_of_a_node_that_follows_nothing_of_the_dead_leader_does_not_name_it)
+{
+    bool is_new_client = _i == 1;
+    int32_t leader = 0, stranger = 0;
+    struct fixture *f = start_with_stranger(&leader, &stranger);
+    use(f, stranger);
+    sim_node_crash(f->nodes[leader].node, SIM_CRASH_PROCESS);
+    if (is_new_client) sim_run_for(f->sim, SIM_MS);
+    if (is_new_client) fixture_connect_to(f, stranger);
+    send_metadata(f, false);
+    await_successor(f, leader);
+    fixture_end(f);
+}
+END_TEST
+
+static int64_t time_of_answer(struct fixture *f)
+{
+    int64_t asked_us = sim_now_us(f->sim);
+    send_metadata(f, false);
+    ck_assert(sim_wait(f->sim, fixture_has_answer, f, SIM_SECOND));
+    return sim_now_us(f->sim) - asked_us;
+}
+
+START_TEST(metadata_waits_neither_for_a_leader_that_lives_nor_long_for_one_that_is_silent)
+{
+    int32_t leader = 0;
+    struct fixture *f = start(&leader);
+    use(f, (leader + 1) % 3);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_lt(time_of_answer(f), 5 * SIM_MS);
+        ck_assert_int_eq(answered_leader(f), leader);
+        sim_run_for(f->sim, 2 * METADATA_CALM_US);
+    }
+    sim_node_pause(f->nodes[leader].node);
+    int64_t waited_us = time_of_answer(f);
+    ck_assert_int_gt(waited_us, METADATA_DOUBT_US / 2);
+    ck_assert_int_lt(waited_us, METADATA_DOUBT_US + 5 * SIM_MS);
+    ck_assert_int_eq(answered_leader(f), leader);
+    for (int i = 0; i < 3; i++) {
+        sim_run_for(f->sim, 2 * METADATA_CALM_US);
+        ck_assert_int_lt(time_of_answer(f), 5 * SIM_MS); /* once */
+    }
+    sim_node_resume(f->nodes[leader].node);
+    fixture_end(f);
+}
+END_TEST
+
+/* A client that begins, or asks again and again, costs the leader no question and waits for none. */
+START_TEST(ordinary_metadata_does_not_wait_for_a_leader)
+{
+    int32_t leader = 0;
+    struct fixture *f = start(&leader);
+    sim_node_pause(f->nodes[leader].node);
+    fixture_connect_to(f, (leader + 1) % 3);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_lt(time_of_answer(f), 5 * SIM_MS);
+        ck_assert_int_eq(answered_leader(f), leader);
+    }
+    sim_node_resume(f->nodes[leader].node);
+    fixture_end(f);
+}
+END_TEST
+
+START_TEST(a_leader_that_answers_is_not_lost_though_its_connection_broke)
+{
+    int32_t leader = 0;
+    struct fixture *f = start(&leader);
+    int32_t asked = (leader + 1) % 3;
+    use(f, asked);
+    sim_net_cut(f->sim, f->nodes[leader].node, f->nodes[asked].node);
+    sim_run_for(f->sim, SIM_MS);
+    ck_assert_int_lt(time_of_answer(f), 5 * SIM_MS);
+    ck_assert_int_eq(answered_leader(f), leader);
     fixture_end(f);
 }
 END_TEST
@@ -225,6 +372,12 @@ int main(void)
     tcase_add_test(tcase, metadata_never_names_a_leader_whose_connection_just_broke);
     tcase_add_test(tcase, a_held_metadata_request_is_answered_in_time_when_nobody_can_decide);
     tcase_add_test(tcase, metadata_of_all_topics_or_of_a_client_that_leaves_is_not_kept);
+    tcase_add_loop_test(tcase, metadata_never_names_a_dead_leader_when_the_question_overtakes_the_evidence, 0, 8);
+    tcase_add_test(tcase, metadata_asked_twice_names_a_dead_leader_in_neither_answer);
+    tcase_add_loop_test(tcase, metadata_of_a_node_that_follows_nothing_of_the_dead_leader_does_not_name_it, 0, 2);
+    tcase_add_test(tcase, metadata_waits_neither_for_a_leader_that_lives_nor_long_for_one_that_is_silent);
+    tcase_add_test(tcase, ordinary_metadata_does_not_wait_for_a_leader);
+    tcase_add_test(tcase, a_leader_that_answers_is_not_lost_though_its_connection_broke);
     tcase_add_test(tcase, q_ack_a_stranger_who_claims_to_be_a_follower_moves_nothing);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
