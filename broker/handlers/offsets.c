@@ -164,7 +164,7 @@ static void respond_groups(struct group_fan *fan)
     for (size_t i = 0; i < fan->count; i++) {
         response.groups[i] = fan->items[i].group.request.out.fetch;
         response.groups[i].group_id = context->groups[i].group_id;
-        if (!fan->items[i].is_asked) response.groups[i].error_code = KAFKA_INVALID_REQUEST; /* named twice */
+        if (!fan->items[i].is_asked) response.groups[i].error_code = KAFKA_INVALID_REQUEST; /* all of it, twice */
         if (call->api_version < TOPIC_IDS_FROM || !fan->items[i].is_asked) continue;
         if (context->groups[i].topics_count < 0)
             keep_existing(call, &response.groups[i]);
@@ -260,22 +260,23 @@ enum request_progress handle_offset_fetch(struct call *call, const void *message
     bool is_single = call->api_version < GROUPS_FROM;
     if (!is_single && request->groups_count > GROUPS_PER_REQUEST_MAX) return group_fan_refuse(call, request->groups_count);
     size_t count = is_single ? 1 : (size_t)request->groups_count;
-    struct map seen; /* a group is answered once: it may have many offsets */
+    struct map told; /* the groups of which all is told, which may be much: once */
     struct fetch_context *context = arena_alloc(&call->arena, sizeof *context);
     struct group_fan *fan = group_fan_create(call, count, answer_fetch);
     context->groups = is_single ? old_groups(call, request) : request->groups;
     context->known = arena_calloc(&call->arena, count, sizeof *context->known);
     fan->context = context;
-    map_init(&seen, 0);
+    map_init(&told, 0);
     for (size_t i = 0; i < count; i++) {
-        if (map_get(&seen, context->groups[i].group_id)) continue;
-        map_put(&seen, context->groups[i].group_id, fan);
+        bool wants_all = context->groups[i].topics_count < 0;
+        if (wants_all && map_get(&told, context->groups[i].group_id)) continue;
+        if (wants_all) map_put(&told, context->groups[i].group_id, fan);
         context->known[i] = context->groups[i];
         if (call->api_version >= TOPIC_IDS_FROM) resolve_ids(call, &context->groups[i], &context->known[i]);
         struct group_request *ask = group_fan_ask(fan, i, GROUP_OFFSET_FETCH, context->groups[i].group_id);
         ask->in.fetch = &context->known[i];
         ask->require_stable = request->require_stable;
     }
-    map_deinit(&seen);
+    map_deinit(&told);
     return group_fan_send(fan);
 }

@@ -648,10 +648,17 @@ START_TEST(trap_25_offsets_at_every_version)
         struct offset_fetch_request_groups groups[] = {
             {.group_id = SLICE_LITERAL(GROUP), .member_epoch = -1, .topics = topics, .topics_count = 2},
             {.group_id = SLICE_LITERAL("unknown"), .member_epoch = -1, .topics_count = -1},
-            {.group_id = SLICE_LITERAL(GROUP), .member_epoch = -1}}; /* of no topic, which is not of all */
-        struct offset_fetch_request request = {.group_id = SLICE_LITERAL(""), .groups = groups, .groups_count = 3};
+            {.group_id = SLICE_LITERAL(GROUP), .member_epoch = -1}, /* of no topic, which is not of all */
+            {.group_id = SLICE_LITERAL(GROUP), .member_epoch = -1, .topics = topics, .topics_count = 2}, /* once more, as Kafka does */
+            {.group_id = SLICE_LITERAL(GROUP), .member_epoch = -1, .topics_count = -1},
+            {.group_id = SLICE_LITERAL(GROUP), .member_epoch = -1, .topics_count = -1}}; /* a few bytes for all there is: once only */
+        struct offset_fetch_request request = {.group_id = SLICE_LITERAL(""), .groups = groups, .groups_count = 6};
         const struct offset_fetch_response *response = fixture_ask(f, API_OFFSET_FETCH, version, &request);
-        ck_assert_int_eq(response->groups_count, 3);
+        ck_assert_int_eq(response->groups_count, 6);
+        ck_assert_int_eq(response->groups[2].error_code, KAFKA_NONE);
+        ck_assert_int_eq(response->groups[3].topics[1].partitions[0].committed_offset, 110);
+        ck_assert_int_eq(response->groups[4].topics_count, 1);
+        ck_assert_int_eq(response->groups[5].error_code, KAFKA_INVALID_REQUEST);
         ck_assert_int_eq(response->groups[2].topics_count, 0);
         ck_assert_int_eq(response->groups[0].topics_count, 2);
         ck_assert_int_eq(response->groups[0].topics[0].partitions[0].error_code, version >= 10 ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_NONE);
