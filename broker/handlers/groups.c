@@ -4,6 +4,7 @@
 
 #define AUTHORIZED_OPERATIONS_UNKNOWN INT32_MIN
 #define ERROR_TEXT_FROM               6 /* DescribeGroups */
+#define PROTOCOL_TOLD_FROM            5 /* SyncGroup */
 #define GROUP_OPERATIONS                                                                                                                   \
     (ACL_BIT(ACL_READ) | ACL_BIT(ACL_DESCRIBE) | ACL_BIT(ACL_DELETE) | ACL_BIT(ACL_DESCRIBE_CONFIGS) | ACL_BIT(ACL_ALTER_CONFIGS))
 
@@ -32,6 +33,14 @@ enum request_progress handle_join_group(struct call *call, const void *message)
 enum request_progress handle_sync_group(struct call *call, const void *message)
 {
     const struct sync_group_request *request = message;
+    bool says_protocol = !slice_is_null(request->protocol_type) && !slice_is_null(request->protocol_name);
+    if (call->api_version >= PROTOCOL_TOLD_FROM && !says_protocol) {
+        struct sync_group_response response;
+        CODEC_INIT(sync_group_response, &response);
+        response.error_code = KAFKA_INCONSISTENT_GROUP_PROTOCOL;
+        call_respond(call, &response);
+        return REQUEST_DONE;
+    }
     return send_one(call, GROUP_SYNC, request->group_id, request);
 }
 
@@ -45,12 +54,6 @@ enum request_progress handle_leave_group(struct call *call, const void *message)
 {
     const struct leave_group_request *request = message;
     return send_one(call, GROUP_LEAVE, request->group_id, request);
-}
-
-enum request_progress handle_offset_delete(struct call *call, const void *message)
-{
-    const struct offset_delete_request *request = message;
-    return send_one(call, GROUP_OFFSET_DELETE, request->group_id, request);
 }
 
 /* ---- looking at groups --------------------------------------------------------------------------------------------- */

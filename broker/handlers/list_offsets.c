@@ -2,7 +2,7 @@
 #include "broker/handlers/handler.h"
 
 #define LEADER_EPOCH_FROM  4    /* before, an answer that sets it cannot be written */
-#define DEBUGGING_CONSUMER (-2) /* a replica id that may look at the log end */
+#define DEBUGGING_CONSUMER (-2) /* a replica id that may look at the log end, of any replica */
 
 struct list_offsets_call {
     struct call *call;
@@ -72,6 +72,7 @@ static void start_one(struct list_offsets_call *l, const struct list_offsets_req
                                                  .timestamp = from->timestamp,
                                                  .is_read_committed = request->isolation_level == 1,
                                                  .is_replica = request->replica_id >= 0 || request->replica_id == DEBUGGING_CONSUMER,
+                                                 .may_read_followers = request->replica_id == DEBUGGING_CONSUMER,
                                                  .done = on_listed};
     l->pending++;
     replica_manager_list_offset(call->dispatch->replicas, &item->request);

@@ -104,7 +104,7 @@ static void describe_partition(struct call *call, struct slice name, const struc
     if (!is_valid_topic_name(name))
         error = KAFKA_INVALID_TOPIC_EXCEPTION;
     else
-        error = topic ? replica_manager_check_leader(call->dispatch->replicas, topic->id, out->partition_index)
+        error = topic ? replica_manager_check_replica(call->dispatch->replicas, topic->id, out->partition_index)
                       : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     out->error_code = (int16_t)error;
     if (error == KAFKA_INVALID_TOPIC_EXCEPTION || !topic) out->error_message = error_text(error);

@@ -1,5 +1,6 @@
-/* OffsetCommit and OffsetFetch: names and topic ids in, one question to the coordinator for each group, the answer in the order of the
- * request. Offsets of a partition that does not exist are not committed (and can still be fetched by name until they are forgotten). */
+/* OffsetCommit, OffsetFetch and OffsetDelete: names and topic ids in, one question to the coordinator for each group, the answer in the
+ * order of the request. Offsets of a partition that does not exist are neither committed nor deleted (and can still be fetched by name
+ * until they are forgotten). */
 #include "broker/handlers/group_call.h"
 
 #include "common/assert.h"
@@ -10,27 +11,29 @@
 #define GROUP_ERROR_FROM 2  /* OffsetFetch: before, an error of the group stands at each partition */
 #define NO_OFFSET        (-1)
 
-/* ---- OffsetCommit -------------------------------------------------------------------------------------------------- */
-
-struct commit_place {
-    int32_t known;   /* the topic's place in commit_context.known, or -1: nothing of it exists */
+/* What of a topic of a request exists. */
+struct offset_place {
+    int32_t known;   /* the topic's place among those that exist, or -1: nothing of it does */
     bool *exists;    /* each partition */
     bool is_unknown; /* the topic */
 };
+
+/* ---- OffsetCommit -------------------------------------------------------------------------------------------------- */
+
 struct commit_context {
     const struct offset_commit_request *request;
     struct offset_commit_request known; /* topics and partitions that exist */
-    struct commit_place *places;        /* of each topic of the request */
+    struct offset_place *places;        /* of each topic of the request */
 };
 
-static enum kafka_error unknown_error(const struct call *call, const struct commit_place *place)
+static enum kafka_error unknown_error(const struct call *call, const struct offset_place *place)
 {
     return place->is_unknown && call->api_version >= TOPIC_IDS_FROM ? KAFKA_UNKNOWN_TOPIC_ID : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
 }
 
 /* The coordinator's answers, and between them those that it was not asked for. */
 static struct offset_commit_response_topics answer_topic(struct call *call, const struct offset_commit_request_topics *from,
-                                                         const struct commit_place *place, const struct offset_commit_response *answer)
+                                                         const struct offset_place *place, const struct offset_commit_response *answer)
 {
     struct offset_commit_response_topics to = {.name = from->name, .topic_id = from->topic_id, .partitions_count = from->partitions_count};
     const struct offset_commit_response_partitions *next = place->known >= 0 ? answer->topics[place->known].partitions : NULL;
@@ -61,13 +64,13 @@ static void answer_commit(struct group_fan *fan)
 }
 
 static void find_known_partitions(struct call *call, struct commit_context *context, const struct offset_commit_request_topics *from,
-                                  struct commit_place *place)
+                                  struct offset_place *place)
 {
     const struct image_topic *topic = call->api_version >= TOPIC_IDS_FROM ? image_topic_by_id(call_image(call), from->topic_id)
                                                                           : image_topic_by_name(call_image(call), from->name);
     size_t count = (size_t)from->partitions_count;
     struct offset_commit_request_topics to = *from;
-    *place = (struct commit_place){.known = -1, .exists = arena_calloc(&call->arena, count, sizeof(bool)), .is_unknown = !topic};
+    *place = (struct offset_place){.known = -1, .exists = arena_calloc(&call->arena, count, sizeof(bool)), .is_unknown = !topic};
     if (!topic) return;
     to.name = arena_copy(&call->arena, slice_make(topic->name, topic->name_size)); /* outlives a change of the image */
     to.topic_id = topic->id;
@@ -278,5 +281,79 @@ enum request_progress handle_offset_fetch(struct call *call, const void *message
         ask->require_stable = request->require_stable;
     }
     map_deinit(&told);
+    return group_fan_send(fan);
+}
+
+/* ---- OffsetDelete -------------------------------------------------------------------------------------------------- */
+
+struct delete_context {
+    const struct offset_delete_request *request;
+    struct offset_delete_request known; /* topics and partitions that exist */
+    struct offset_place *places;        /* of each topic of the request */
+};
+
+static struct offset_delete_response_topics deleted_topic(struct call *call, const struct offset_delete_request_topics *from,
+                                                          const struct offset_place *place, const struct offset_delete_response *answer)
+{
+    struct offset_delete_response_topics to = {.name = from->name, .partitions_count = from->partitions_count};
+    const struct offset_delete_response_partitions *next = place->known >= 0 ? answer->topics[place->known].partitions : NULL;
+    to.partitions = arena_calloc(&call->arena, (size_t)from->partitions_count, sizeof *to.partitions);
+    for (int32_t i = 0; i < from->partitions_count; i++) {
+        if (place->exists[i]) {
+            ASSERT(next != NULL);
+            to.partitions[i] = *next++;
+            continue;
+        }
+        to.partitions[i] = (struct offset_delete_response_partitions){.partition_index = from->partitions[i].partition_index,
+                                                                      .error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION};
+    }
+    return to;
+}
+
+static void answer_delete(struct group_fan *fan)
+{
+    struct call *call = fan->call;
+    const struct delete_context *context = fan->context;
+    const struct offset_delete_response *answer = &fan->items[0].group.request.out.offset_delete;
+    struct offset_delete_response response = {.error_code = fan->items[0].is_asked ? answer->error_code : KAFKA_NONE};
+    if (!response.error_code) response.topics_count = context->request->topics_count;
+    response.topics = arena_calloc(&call->arena, (size_t)response.topics_count, sizeof *response.topics);
+    for (int32_t i = 0; i < response.topics_count; i++)
+        response.topics[i] = deleted_topic(call, &context->request->topics[i], &context->places[i], answer);
+    call_respond(call, &response);
+}
+
+static void find_deleted_partitions(struct call *call, struct delete_context *context, const struct offset_delete_request_topics *from,
+                                    struct offset_place *place)
+{
+    const struct image_topic *topic = image_topic_by_name(call_image(call), from->name);
+    size_t count = (size_t)from->partitions_count;
+    struct offset_delete_request_topics to = {.name = from->name};
+    *place = (struct offset_place){.known = -1, .exists = arena_calloc(&call->arena, count, sizeof(bool)), .is_unknown = !topic};
+    if (!topic) return;
+    to.partitions = arena_calloc(&call->arena, count, sizeof *to.partitions);
+    for (size_t i = 0; i < count; i++) {
+        int32_t index = from->partitions[i].partition_index;
+        place->exists[i] = index >= 0 && index < topic->partition_count;
+        if (place->exists[i]) to.partitions[to.partitions_count++] = from->partitions[i];
+    }
+    if (to.partitions_count == 0) return;
+    place->known = context->known.topics_count++;
+    context->known.topics[place->known] = to;
+}
+
+enum request_progress handle_offset_delete(struct call *call, const void *message)
+{
+    const struct offset_delete_request *request = message;
+    struct delete_context *context = arena_alloc(&call->arena, sizeof *context);
+    struct group_fan *fan = group_fan_create(call, 1, answer_delete);
+    size_t count = (size_t)request->topics_count;
+    fan->context = context;
+    context->request = request;
+    context->known = (struct offset_delete_request){.group_id = request->group_id};
+    context->known.topics = arena_calloc(&call->arena, count, sizeof *context->known.topics);
+    context->places = arena_calloc(&call->arena, count, sizeof *context->places);
+    for (size_t i = 0; i < count; i++) find_deleted_partitions(call, context, &request->topics[i], &context->places[i]);
+    if (context->known.topics_count > 0) group_fan_ask(fan, 0, GROUP_OFFSET_DELETE, request->group_id)->in.offset_delete = &context->known;
     return group_fan_send(fan);
 }

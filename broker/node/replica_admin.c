@@ -110,16 +110,16 @@ void replica_manager_delete_records(struct replica_manager *m, struct replica_de
 
 /* ---- producers ------------------------------------------------------------------------------------------------------- */
 
-enum kafka_error replica_manager_check_leader(const struct replica_manager *m, struct uuid topic_id, int32_t partition)
+enum kafka_error replica_manager_check_replica(const struct replica_manager *m, struct uuid topic_id, int32_t partition)
 {
     const struct replica *replica = replica_find(m, topic_id, partition);
-    return replica ? partition_check_leader(&replica->partition, -1) : replica_absent_error(m, topic_id, partition);
+    return replica ? partition_check_reader(&replica->partition, -1) : replica_absent_error(m, topic_id, partition);
 }
 
 const struct producer *replica_manager_next_producer(const struct replica_manager *m, struct uuid topic_id, int32_t partition, uint32_t *at)
 {
     const struct replica *replica = replica_find(m, topic_id, partition);
-    return replica && partition_is_leader(&replica->partition) ? plog_next_producer(replica->log, at) : NULL;
+    return replica && partition_check_reader(&replica->partition, EPOCH_UNSAID) == KAFKA_NONE ? plog_next_producer(replica->log, at) : NULL;
 }
 
 /* ---- directories ----------------------------------------------------------------------------------------------------- */

@@ -196,7 +196,8 @@ struct replica_list_offset {
     int32_t current_leader_epoch; /* -1: not said */
     int64_t timestamp;            /* or one of the above */
     bool is_read_committed;
-    bool is_replica; /* a follower or a debugging client may see the log end */
+    bool is_replica;         /* a follower or a debugging client may see the log end */
+    bool may_read_followers; /* a debugging client asks whom it likes */
     void (*done)(struct replica_list_offset *request, int64_t now_us);
     void *user;
     /* Out. */
@@ -245,8 +246,8 @@ struct replica_delete_records {
 };
 void replica_manager_delete_records(struct replica_manager *manager, struct replica_delete_records *request);
 
-/* The producers that the leader of a partition knows, one after the other; *at begins at 0. NULL: no more, or no leader here. */
-enum kafka_error replica_manager_check_leader(const struct replica_manager *manager, struct uuid topic_id, int32_t partition);
+/* The producers that our replica of a partition knows, one after the other; *at begins at 0. NULL: no more, or no replica here. */
+enum kafka_error replica_manager_check_replica(const struct replica_manager *manager, struct uuid topic_id, int32_t partition);
 const struct producer *replica_manager_next_producer(const struct replica_manager *manager, struct uuid topic_id, int32_t partition,
                                                      uint32_t *at);
 

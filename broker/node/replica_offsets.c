@@ -89,7 +89,8 @@ static void search_time(struct replica_list_offset *request, struct replica *rep
 
 static enum kafka_error check(const struct replica_list_offset *request, const struct replica *replica)
 {
-    enum kafka_error error = partition_check_leader(&replica->partition, request->current_leader_epoch);
+    enum kafka_error error = request->may_read_followers ? partition_check_reader(&replica->partition, request->current_leader_epoch)
+                                                         : partition_check_leader(&replica->partition, request->current_leader_epoch);
     if (error != KAFKA_NONE) return error;
     /* Q-HW: a new leader does not yet know how far clients have seen; a smaller end would look like a loss to them. */
     bool needs_end =

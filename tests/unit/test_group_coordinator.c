@@ -512,6 +512,26 @@ START_TEST(a_client_that_waits_may_leave)
 }
 END_TEST
 
+/* From the version on that can say it, a client must. */
+START_TEST(a_sync_says_of_what_protocol)
+{
+    struct fixture *f;
+    (void)begin(&f, SETTINGS, 1);
+    struct joined who = begin_group(f);
+    struct sync_group_request request = {.group_id = SLICE_LITERAL(GROUP),
+                                         .generation_id = who.generation,
+                                         .member_id = slice_str(who.member),
+                                         .group_instance_id = SLICE_NULL,
+                                         .protocol_type = SLICE_LITERAL("consumer"),
+                                         .protocol_name = SLICE_NULL};
+    ck_assert_int_eq(((const struct sync_group_response *)fixture_ask(f, API_SYNC_GROUP, 4, &request))->error_code, KAFKA_NONE);
+    const struct sync_group_response *response = fixture_ask(f, API_SYNC_GROUP, 5, &request);
+    ck_assert_int_eq(response->error_code, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+    ck_assert(slice_is_null(response->protocol_type) && response->assignment.n == 0);
+    fixture_end(f);
+}
+END_TEST
+
 /* The simulator ends the node like kill -9: nobody is told, and everything is freed. */
 START_TEST(a_node_may_die_while_clients_wait)
 {
@@ -669,6 +689,32 @@ START_TEST(trap_25_offsets_at_every_version)
 }
 END_TEST
 
+static const struct offset_delete_response *delete_offsets(struct fixture *f, const char *group, const char *topic, int32_t count)
+{
+    struct offset_delete_request_partitions partitions[2] = {{0}, {5}};
+    struct offset_delete_request_topics topics = {.name = slice_str(topic), .partitions = partitions, .partitions_count = count};
+    struct offset_delete_request request = {.group_id = slice_str(group), .topics = &topics, .topics_count = 1};
+    return fixture_ask(f, API_OFFSET_DELETE, 0, &request);
+}
+
+START_TEST(offsets_of_partitions_that_are_not_there_are_not_deleted)
+{
+    struct fixture *f;
+    (void)begin(&f, SETTINGS, 1);
+    ck_assert_int_eq(delete_offsets(f, GROUP, TOPIC, 2)->error_code, KAFKA_GROUP_ID_NOT_FOUND);
+    ck_assert_int_eq(commit(f, 7), KAFKA_NONE);
+    const struct offset_delete_response *response = delete_offsets(f, GROUP, TOPIC, 2);
+    ck_assert_int_eq(response->error_code, KAFKA_NONE);
+    ck_assert_int_eq(response->topics[0].partitions[0].error_code, KAFKA_NONE);
+    ck_assert_int_eq(response->topics[0].partitions[1].error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    /* Of nothing that is there, the coordinator is not asked. */
+    response = delete_offsets(f, "unknown", "absent", 1);
+    ck_assert_int_eq(response->error_code, KAFKA_NONE);
+    ck_assert_int_eq(response->topics[0].partitions[0].error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    fixture_end(f);
+}
+END_TEST
+
 /* ---- doubt --------------------------------------------------------------------------------------------------------- */
 
 /* A commit that is in the log when too few replicas are left is neither refused nor believed: who waits is told to ask again, and
@@ -729,6 +775,8 @@ int main(void)
     tcase_add_test(node, who_asks_is_told_why_the_group_rebalanced);
     tcase_add_test(node, trap_31_strangers_do_not_write_to_internal_topics);
     tcase_add_test(node, trap_25_offsets_at_every_version);
+    tcase_add_test(node, offsets_of_partitions_that_are_not_there_are_not_deleted);
+    tcase_add_test(node, a_sync_says_of_what_protocol);
     suite_add_tcase(suite, cluster);
     suite_add_tcase(suite, node);
     SRunner *runner = srunner_create(suite);

@@ -1,4 +1,4 @@
-/* What operators ask of the logs of whole nodes: DeleteRecords, DescribeProducers, DescribeLogDirs. */
+/* What operators ask of the logs of whole nodes: DeleteRecords, DescribeProducers, DescribeLogDirs, ends of followers' logs. */
 #include "tests/unit/node_fixture.h"
 
 #include "broker/node/replica_manager.h"
@@ -110,6 +110,32 @@ START_TEST(delete_records_waits_for_a_silent_replica_and_times_out)
 }
 END_TEST
 
+static struct list_offsets_response_partitions list_latest(struct fixture *f, int32_t replica_id)
+{
+    struct list_offsets_request_partitions asked = {.current_leader_epoch = -1, .timestamp = -1};
+    struct list_offsets_request_topics topics = {.name = SLICE_LITERAL("events"), .partitions = &asked, .partitions_count = 1};
+    struct list_offsets_request request = {.replica_id = replica_id, .topics = &topics, .topics_count = 1, .timeout_ms = 1000};
+    const struct list_offsets_response *response = fixture_ask(f, API_LIST_OFFSETS, 6, &request);
+    return response->topics[0].partitions[0];
+}
+
+/* Its replica id is -2. */
+START_TEST(a_debugging_client_is_told_the_end_of_a_followers_log)
+{
+    struct fixture *f = fixture_create_nodes("", 3);
+    ck_assert_int_eq(fixture_create_topic(f, "events", 1), 0);
+    sim_run_for(f->sim, SIM_SECOND);
+    connect_to_leader(f, "events");
+    produce(f, "events", 5);
+    fixture_connect_to(f, (topic_of(f, 0, "events")->partitions[0].leader + 1) % 3);
+    ck_assert_int_eq(list_latest(f, -1).error_code, KAFKA_NOT_LEADER_OR_FOLLOWER);
+    struct list_offsets_response_partitions answer = list_latest(f, -2);
+    ck_assert_int_eq(answer.error_code, KAFKA_NONE);
+    ck_assert_int_eq(answer.offset, 5);
+    fixture_end(f);
+}
+END_TEST
+
 static const struct describe_producers_response_partitions *describe_producers(struct fixture *f, const char *topic, int32_t partition)
 {
     struct describe_producers_request_topics topics = {
@@ -121,10 +147,12 @@ static const struct describe_producers_response_partitions *describe_producers(s
     return &response->topics[0].partitions[0];
 }
 
-START_TEST(producers_are_described_by_the_leader)
+START_TEST(producers_are_described_by_every_replica)
 {
-    struct fixture *f = fixture_create("");
+    struct fixture *f = fixture_create_nodes("", 3);
     ck_assert_int_eq(fixture_create_topic(f, "events", 1), 0);
+    sim_run_for(f->sim, SIM_SECOND);
+    connect_to_leader(f, "events");
     ck_assert_int_eq(describe_producers(f, "events", 0)->active_producers_count, 0);
     struct record_batch_spec spec;
     struct record_batch_builder builder;
@@ -152,6 +180,11 @@ START_TEST(producers_are_described_by_the_leader)
     ck_assert_int_eq(describe_producers(f, "events", 1)->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
     ck_assert_int_eq(describe_producers(f, "absent", 0)->error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
     ck_assert_int_eq(describe_producers(f, "a b", 0)->error_code, KAFKA_INVALID_TOPIC_EXCEPTION);
+    fixture_connect_to(f, (topic_of(f, 0, "events")->partitions[0].leader + 1) % 3);
+    answer = describe_producers(f, "events", 0);
+    ck_assert_int_eq(answer->error_code, 0);
+    ck_assert_int_eq(answer->active_producers_count, 1);
+    ck_assert_int_eq(answer->active_producers[0].producer_id, 77);
     fixture_end(f);
 }
 END_TEST
@@ -199,7 +232,8 @@ int main(void)
     tcase_add_test(tcase, delete_records_at_every_version);
     tcase_add_test(tcase, ret_2_deleted_records_stay_deleted_on_every_replica_when_the_power_fails);
     tcase_add_test(tcase, delete_records_waits_for_a_silent_replica_and_times_out);
-    tcase_add_test(tcase, producers_are_described_by_the_leader);
+    tcase_add_test(tcase, a_debugging_client_is_told_the_end_of_a_followers_log);
+    tcase_add_test(tcase, producers_are_described_by_every_replica);
     tcase_add_test(tcase, log_dirs_are_described_at_every_version);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
