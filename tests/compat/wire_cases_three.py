@@ -63,7 +63,7 @@ for alters_ in ("AlterConfigs", "IncrementalAlterConfigs"):
 table("ElectLeaders", {"preferred": w.elect(0, 1, 2, topic="spread"), "unclean": w.elect(0, 1, 2, topic="spread", kind=1), "one too many": w.elect(0, 3, topic="spread")})
 table("AlterPartitionReassignments", {
     "as it is": w.move((0, [0, 1]), topic="moves"), "to a fourth": w.move((0, [0, 3]), topic="moves"), "twice to one": w.move((0, [1, 1]), topic="moves"),
-    "to nobody": w.move((0, []), topic="moves"), "to -1": w.move((0, [0, -1]), topic="moves"), "cancel what is not there": w.move((0, None), topic="moves"),
+    "to nobody": w.move((0, []), topic="moves"), "to -1": w.move((0, [0, -1]), topic="moves"), "cancel what is not there": w.move((0, None), topic="spread"),
     "one good, one bad": w.move((0, [0, 1]), (9, [0, 1]), topic="moves"), "another order": w.move((1, [2, 1]), topic="moves"),
     "another replica": w.move((0, [0, 2]), topic="moves"), "one more": w.move((2, [2, 0, 1]), topic="moves"), "one less": w.move((2, [2, 0]), topic="moves"),
 })

@@ -55,10 +55,12 @@ def canonical(value, peer, name=""):
         return "masked" if value else value
     if name in SIGNS:
         return (value > 0) - (value < 0)
+    if name == "ControllerId":  # Kafka names some broker
+        return "a broker" if value >= 0 else value
     if name in TEXTS:
         return "text" if value else value
     if name in ("MemberId", "Leader") and value:
-        return re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "random", value)
+        return re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "random", value)
     return value
 
 

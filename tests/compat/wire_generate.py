@@ -80,7 +80,7 @@ of_member("Heartbeat")
 of_member("SyncGroup", ProtocolType="consumer", ProtocolName="range", Assignments=[{"MemberId": "m", "Assignment": b"\0"}])
 base("LeaveGroup", leave)
 same("OffsetDelete", w.forget(2))
-same("DeleteGroups", {"GroupsNames": ["absent"]})
+same("DeleteGroups", {"GroupsNames": ["nobody"]})
 same("ApiVersions", {"ClientSoftwareName": "test", "ClientSoftwareVersion": "1"})
 base("CreateTopics", lambda peer, v: w.create(peer, "made", configs=(("retention.ms", "1000"),), only_check=True))
 base("CreateTopics", lambda peer, v: w.create(peer, "made", partitions=-1, replicas=-1, assignments=((0, [0]),), only_check=True), "assigned")
@@ -119,7 +119,8 @@ NOT_ASKED = [
     ("UnregisterBroker", "BrokerId 0", 99, "the only broker would be gone"),
     ("Metadata", "Topics.Name a name that is not there", 3, "the topic would come into being"),
 ]
-NEVER_ANSWERED = [
+NOT_ASKED_OF_KAFKA = [
+    ("LeaveGroup", "Members.GroupInstanceId length -2", 99, "Kafka takes it for null, and the member leaves: from then on groups differ"),
     ("Produce", "TopicData.PartitionData.Records (null|length -2)", 99, "Kafka 4.3.1 never answers"),
     ("AlterConfigs", "Resources (doubled|100 times)", 99, "the same"),
     ("DescribeClientQuotas", "Components.EntityType the longest", 99, "the same"),
@@ -322,7 +323,7 @@ def chosen(found, seed):
 
 def generate(ranges, seed, most, beside_kafka):
     by_change = {}
-    for case in every_case(ranges, NOT_ASKED + (NEVER_ANSWERED if beside_kafka else [])):
+    for case in every_case(ranges, NOT_ASKED + (NOT_ASKED_OF_KAFKA if beside_kafka else [])):
         by_change.setdefault((case.api, case.name), []).append(case)
     cases = [case for found in by_change.values() for case in chosen(found, seed)]
     if len(cases) > most:
