@@ -315,7 +315,8 @@ static void answer_delete(struct group_fan *fan)
     struct call *call = fan->call;
     const struct delete_context *context = fan->context;
     const struct offset_delete_response *answer = &fan->items[0].group.request.out.offset_delete;
-    struct offset_delete_response response = {.error_code = fan->items[0].is_asked ? answer->error_code : KAFKA_NONE};
+    struct offset_delete_response response = {0};
+    if (fan->items[0].is_asked) response.error_code = answer->error_code;
     if (!response.error_code) response.topics_count = context->request->topics_count;
     response.topics = arena_calloc(&call->arena, (size_t)response.topics_count, sizeof *response.topics);
     for (int32_t i = 0; i < response.topics_count; i++)
