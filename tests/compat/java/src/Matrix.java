@@ -30,6 +30,7 @@ public final class Matrix {
         GroupCases.addTo(cases);
         AdminCases.addTo(cases);
         TutorialCases.addTo(cases);
+        DeliveryCases.addTo(cases);
         KillCases.addTo(cases);
     }
 
