@@ -253,7 +253,7 @@ bool plog_advance_start(struct plog *log, int64_t offset);
 uint32_t plog_delete_old_segments(struct plog *log, int64_t retention_ms, int64_t retention_bytes, int64_t now_ms, int64_t high_watermark);
 
 /* Renames the directory to TOPIC-PARTITION.UNIQUE-delete at once, so that a new log can take the name; removes it in the
- * background, after the rename is durable, and destroys the log. done() at the end. */
+ * background, after the rename is durable, and destroys the log. done() at the end. A truncation under way ends without another step. */
 void plog_delete(struct plog *log, struct plog_op *op);
 /* For start-up, waiting: removes a directory that a crash left half deleted, with its files. */
 NODISCARD enum err plog_remove_directory(struct env *env, const char *log_dir, const char *name);

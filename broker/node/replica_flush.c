@@ -164,24 +164,17 @@ static void on_deleted(struct plog_op *op, enum err err, int64_t now_us)
     if (err != ERR_OK) log_dir_fail(dir, "deleting a log", err);
 }
 
-static void delete_log(struct plog *log, struct log_dir *dir)
+/* Its name is free at once: a truncation under way goes on under another one. */
+void replica_delete_log(struct replica *replica)
 {
     struct replica_deletion *deletion = mem_alloc(sizeof *deletion);
     deletion->op.done = on_deleted;
-    deletion->dir = dir;
-    deletion->log = log;
-    list_push_back(&dir->deletions, &deletion->node);
-    plog_delete(log, &deletion->op);
-}
-
-void replica_delete_log(struct replica *replica)
-{
-    if (replica->truncation) {
-        replica->truncation->doomed = replica->log;
-        replica->truncation->replica = NULL;
-    } else {
-        delete_log(replica->log, replica->dir);
-    }
+    deletion->dir = replica->dir;
+    deletion->log = replica->log;
+    list_push_back(&replica->dir->deletions, &deletion->node);
+    plog_delete(replica->log, &deletion->op);
+    if (replica->truncation) replica->truncation->replica = NULL;
+    replica->truncation = NULL;
     replica->log = NULL;
 }
 
@@ -191,10 +184,8 @@ static void on_truncated(struct plog_op *op, enum err err, int64_t now_us)
     struct replica *replica = truncation->replica;
     struct log_dir *dir = truncation->dir;
     uint32_t truncations = truncation->truncations;
-    struct plog *doomed = truncation->doomed;
     list_remove(&truncation->node);
     mem_free(truncation);
-    if (doomed) delete_log(doomed, dir);
     if (replica) replica->truncation = NULL;
     if (err != ERR_OK) {
         log_dir_fail(dir, "truncating a log", err);
@@ -411,11 +402,7 @@ void replica_abandon_dir(struct log_dir *dir)
     struct list_node *node = NULL;
     env_timer_clear(dir->env, &dir->stall);
     while ((node = list_pop_front(&dir->flushing)) != NULL) mem_free(CONTAINER_OF(node, struct replica_flush, node));
-    while ((node = list_pop_front(&dir->truncations)) != NULL) {
-        struct replica_truncation *truncation = CONTAINER_OF(node, struct replica_truncation, node);
-        if (truncation->doomed) plog_abandon(truncation->doomed);
-        mem_free(truncation);
-    }
+    while ((node = list_pop_front(&dir->truncations)) != NULL) mem_free(CONTAINER_OF(node, struct replica_truncation, node));
     while ((node = list_pop_front(&dir->deletions)) != NULL) {
         struct replica_deletion *deletion = CONTAINER_OF(node, struct replica_deletion, node);
         plog_abandon(deletion->log);

@@ -47,7 +47,6 @@ struct replica_truncation {
     struct list_node node;   /* in dir->truncations */
     struct replica *replica; /* NULL: gone meanwhile */
     struct log_dir *dir;
-    struct plog *doomed; /* to be deleted afterwards */
     uint32_t truncations;
 };
 

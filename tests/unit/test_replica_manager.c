@@ -1,5 +1,6 @@
 /* broker/node/replica_manager on a simulated host: what a client is told, and when, against the disk. */
 #include "broker/node/controller_channel.h"
+#include "broker/node/replica_internal.h"
 #include "broker/node/replica_manager.h"
 #include "proto/record_batch.h"
 #include "tests/sim/sim.h"
@@ -21,6 +22,7 @@ struct world {
     uint64_t incarnation;
     bool counts_unflushed;
     const char *compression; /* compression.type; NULL: producer */
+    int64_t segment_bytes;   /* 0: the default */
 };
 
 static void on_failed(void *user, const char *reason)
@@ -43,6 +45,7 @@ static void start_process(void *user, struct sim_node *node)
     options.log_dir_count = 1;
     options.topic_defaults = topic_settings_default;
     options.counts_unflushed = w->counts_unflushed;
+    if (w->segment_bytes) options.topic_defaults.log.segment_bytes = w->segment_bytes;
     if (w->compression) topic_settings_set_compression(&options.topic_defaults, w->compression);
     options.checkpoint_interval_ms = 1000;
     options.on_failed = on_failed;
@@ -72,7 +75,7 @@ static void destroy_process(void *user, struct sim_node *node)
 
 static void begin(struct world *w, uint64_t seed, int32_t brokers)
 {
-    *w = (struct world){.counts_unflushed = w->counts_unflushed, .compression = w->compression};
+    *w = (struct world){.counts_unflushed = w->counts_unflushed, .compression = w->compression, .segment_bytes = w->segment_bytes};
     meta_init(&w->meta, seed);
     meta_start_brokers(&w->meta, brokers);
     w->sim = sim_create(seed);
@@ -91,6 +94,7 @@ static void begin_fsync(struct world *w, uint64_t seed, int32_t brokers)
 {
     w->counts_unflushed = false;
     w->compression = NULL;
+    w->segment_bytes = 0;
     begin(w, seed, brokers);
 }
 
@@ -892,6 +896,37 @@ START_TEST(d_resurrect_a_new_log_inherits_no_claims)
 }
 END_TEST
 
+/* The replica is taken away in the middle of a truncation that takes longer than the next log of that name needs to begin. */
+START_TEST(d_resurrect_a_truncation_ends_before_the_next_log_of_that_name_begins)
+{
+    struct world w = {.segment_bytes = 300};
+    struct producing p;
+    begin(&w, 29, 2);
+    meta_fence(&w.meta, 1);
+    create_topic(&w, "t", 1, 1, 1);
+    for (int i = 0; i < 30; i++) {
+        produce(&w, &p, "t", 0, -1, 3);
+        ck_assert_int_eq(produced(&w, &p), KAFKA_NONE);
+    }
+    meta_fence(&w.meta, NODE);
+    replica_manager_apply(w.manager, &w.meta.delta);
+    replica_truncate(replica_find(w.manager, topic_id(&w, "t"), 0), 1);
+    delete_topic(&w, "t");
+    replica_manager_apply(w.manager, &w.meta.delta);
+    (void)meta_heartbeat(&w.meta, NODE, false, false);
+    replica_manager_apply(w.manager, &w.meta.delta);
+    create_topic(&w, "t", 1, 1, 1);
+    ck_assert(sim_wait(w.sim, is_attached, &w, 5 * SIM_SECOND));
+    produce(&w, &p, "t", 0, -1, 3);
+    ck_assert_int_eq(produced(&w, &p), KAFKA_NONE);
+    sim_run_for(w.sim, 5 * SIM_SECOND);
+    restart(&w, SIM_CRASH_POWER);
+    ck_assert_int_eq(info(&w, "t", 0).log_end, 3);
+    ck_assert(!w.has_failed);
+    end(&w);
+}
+END_TEST
+
 START_TEST(a_full_disk_refuses_and_recovers)
 {
     struct world w;
@@ -964,6 +999,7 @@ int main(void)
     tcase_add_test(tcase, the_broker_epoch_is_on_the_disk_when_it_says_so);
     tcase_add_loop_test(tcase, d_resurrect_a_topic_of_the_same_name_begins_empty, 0, 2);
     tcase_add_loop_test(tcase, d_resurrect_a_new_log_inherits_no_claims, 0, 2);
+    tcase_add_test(tcase, d_resurrect_a_truncation_ends_before_the_next_log_of_that_name_begins);
     tcase_add_test(tcase, a_full_disk_refuses_and_recovers);
     tcase_add_loop_test(tcase, a_failed_or_stalled_flush_takes_the_directory_offline, 0, 2);
     suite_add_tcase(suite, tcase);
