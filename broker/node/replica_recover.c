@@ -96,13 +96,23 @@ static void adopt_orphan(struct replica_manager *m, struct log_dir *dir, struct 
     map_put(&m->orphans, slice_str(plog_name(log)), orphan);
 }
 
+/* A directory that was away comes back with what it held then. The newer one was recovered first; of two of the same registration
+ * nobody can tell which is the live one, so the broker does not vouch for either. */
+static enum err set_twin_aside(struct replica_manager *m, const struct orphan *kept, const struct log_dir *dir, const char *name,
+                               int32_t partition)
+{
+    ASSERT(kept->dir != dir);
+    log_line(env_logger(m->env), LOG_WARN, "log", "%s/%s is in %s too; the one in %s is set aside", dir->path, name, kept->dir->path,
+             dir->path);
+    if (kept->dir->meta.broker_epoch == dir->meta.broker_epoch) note_damaged(m, dir, name, partition);
+    return plog_set_aside(m->env, dir->path, name);
+}
+
 static enum err recover_log(struct replica_manager *m, struct log_dir *dir, const struct claims *claims, const char *name,
                             int32_t partition)
 {
-    if (map_get(&m->orphans, slice_str(name)) != NULL) {
-        log_line(env_logger(m->env), LOG_WARN, "log", "%s/%s is in another log directory too; this one is set aside", dir->path, name);
-        return plog_set_aside(m->env, dir->path, name);
-    }
+    const struct orphan *twin = map_get(&m->orphans, slice_str(name));
+    if (twin) return set_twin_aside(m, twin, dir, name, partition);
     struct plog_claims claim = {
         .recovery_point = offset_map_get(&claims->recovery_points, name),
         .log_start = offset_map_get(&claims->log_starts, name),
@@ -171,19 +181,36 @@ static enum err recover_dir(struct replica_manager *m, struct log_dir *dir, char
     return err;
 }
 
-enum err replica_manager_recover(struct replica_manager *m, char reason[REPLICA_REASON_MAX])
+static enum err open_dirs(struct replica_manager *m, char reason[REPLICA_REASON_MAX])
 {
-    reason[0] = '\0';
     for (size_t i = 0; i < m->options.log_dir_count; i++) {
         struct log_dir *dir = NULL;
         enum err err = log_dir_open(m->env, m->options.log_dirs[i], m->options.node_id, &dir, reason, REPLICA_REASON_MAX);
         if (err != ERR_OK) return err;
         dir->manager = m;
         m->dirs[m->dir_count++] = dir;
-        err = recover_dir(m, dir, reason);
-        if (err != ERR_OK) return err;
     }
     return ERR_OK;
+}
+
+/* Those that took part in the latest registration come first. */
+static void sort_dirs(const struct replica_manager *m, struct log_dir *sorted[static LOG_DIRS_MAX])
+{
+    for (size_t i = 0; i < m->dir_count; i++) {
+        size_t at = i;
+        for (; at > 0 && sorted[at - 1]->meta.broker_epoch < m->dirs[i]->meta.broker_epoch; at--) sorted[at] = sorted[at - 1];
+        sorted[at] = m->dirs[i];
+    }
+}
+
+enum err replica_manager_recover(struct replica_manager *m, char reason[REPLICA_REASON_MAX])
+{
+    struct log_dir *sorted[LOG_DIRS_MAX];
+    reason[0] = '\0';
+    enum err err = open_dirs(m, reason);
+    sort_dirs(m, sorted);
+    for (size_t i = 0; err == ERR_OK && i < m->dir_count; i++) err = recover_dir(m, sorted[i], reason);
+    return err;
 }
 
 /* ---- orphans ---- */

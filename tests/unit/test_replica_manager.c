@@ -23,6 +23,7 @@ struct world {
     bool counts_unflushed;
     const char *compression; /* compression.type; NULL: producer */
     int64_t segment_bytes;   /* 0: the default */
+    const char *dirs[2];     /* NULL: "data" alone */
 };
 
 static void on_failed(void *user, const char *reason)
@@ -37,12 +38,11 @@ static void on_failed(void *user, const char *reason)
 static void start_process(void *user, struct sim_node *node)
 {
     struct world *w = user;
-    static const char *const dirs[] = {"data"};
     w->env = sim_env_create(node);
     struct replica_manager_options options = replica_manager_options_default;
     options.node_id = NODE;
-    options.log_dirs = dirs;
-    options.log_dir_count = 1;
+    options.log_dirs = w->dirs;
+    options.log_dir_count = 1 + (w->dirs[1] != NULL);
     options.topic_defaults = topic_settings_default;
     options.counts_unflushed = w->counts_unflushed;
     if (w->segment_bytes) options.topic_defaults.log.segment_bytes = w->segment_bytes;
@@ -75,7 +75,8 @@ static void destroy_process(void *user, struct sim_node *node)
 
 static void begin(struct world *w, uint64_t seed, int32_t brokers)
 {
-    *w = (struct world){.counts_unflushed = w->counts_unflushed, .compression = w->compression, .segment_bytes = w->segment_bytes};
+    *w = (struct world){
+        .counts_unflushed = w->counts_unflushed, .compression = w->compression, .segment_bytes = w->segment_bytes, .dirs = {"data"}};
     meta_init(&w->meta, seed);
     meta_start_brokers(&w->meta, brokers);
     w->sim = sim_create(seed);
@@ -896,6 +897,40 @@ START_TEST(d_resurrect_a_new_log_inherits_no_claims)
 }
 END_TEST
 
+static void write_epoch(struct world *w, int64_t epoch)
+{
+    bool is_written = false;
+    replica_manager_write_epoch(w->manager, epoch, "the-cluster", on_epoch_written, &is_written);
+    ck_assert(sim_wait(w->sim, is_true, &is_written, 5 * SIM_SECOND));
+}
+
+/* A disk is taken away, what it held is filled again on another one, and then it is back. */
+START_TEST(d_resurrect_a_directory_that_comes_back_does_not_replace_what_was_filled_again)
+{
+    struct world w;
+    struct producing p;
+    begin_fsync(&w, 30, 1);
+    create_topic(&w, "t", 1, 1, 1);
+    write_epoch(&w, 1);
+    produce(&w, &p, "t", 0, -1, 3);
+    ck_assert_int_eq(produced(&w, &p), KAFKA_NONE);
+    w.dirs[0] = "spare";
+    restart(&w, SIM_CRASH_POWER);
+    write_epoch(&w, _i == 0 ? 2 : 1);
+    produce(&w, &p, "t", 0, -1, 5);
+    ck_assert_int_eq(produced(&w, &p), KAFKA_NONE);
+    w.dirs[0] = "data";
+    w.dirs[1] = "spare";
+    restart(&w, SIM_CRASH_POWER);
+    size_t damaged = 0;
+    const struct fetch_target *targets = replica_manager_damaged(w.manager, &damaged);
+    ck_assert_uint_eq(damaged, (size_t)_i); /* one that it cannot tell from the other it does not vouch for */
+    if (_i == 0) ck_assert_int_eq(info(&w, "t", 0).log_end, 5);
+    if (_i == 1) ck_assert(uuid_equal(targets[0].topic_id, topic_id(&w, "t")));
+    end(&w);
+}
+END_TEST
+
 /* The replica is taken away in the middle of a truncation that takes longer than the next log of that name needs to begin. */
 START_TEST(d_resurrect_a_truncation_ends_before_the_next_log_of_that_name_begins)
 {
@@ -999,6 +1034,7 @@ int main(void)
     tcase_add_test(tcase, the_broker_epoch_is_on_the_disk_when_it_says_so);
     tcase_add_loop_test(tcase, d_resurrect_a_topic_of_the_same_name_begins_empty, 0, 2);
     tcase_add_loop_test(tcase, d_resurrect_a_new_log_inherits_no_claims, 0, 2);
+    tcase_add_loop_test(tcase, d_resurrect_a_directory_that_comes_back_does_not_replace_what_was_filled_again, 0, 2);
     tcase_add_test(tcase, d_resurrect_a_truncation_ends_before_the_next_log_of_that_name_begins);
     tcase_add_test(tcase, a_full_disk_refuses_and_recovers);
     tcase_add_loop_test(tcase, a_failed_or_stalled_flush_takes_the_directory_offline, 0, 2);
