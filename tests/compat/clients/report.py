@@ -22,9 +22,6 @@ INTRODUCTION = """\
 
 Unmodified clients against three nodes of Skiff and three of Apache Kafka {kafka}, with the same programs. `make compat` makes
 it; `tests/compat/clients/matrix.sh --only CLIENT` and then `tests/compat/clients/report.py` renew one client.
-
-The rows below were made client by client, on a machine that was busy with other work, not by one whole run. Cases that failed because of
-their driver or of slow nodes were mended and run again by themselves; a cell shows the last run, an empty one was not run to its end.
 """
 
 

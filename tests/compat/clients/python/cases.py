@@ -190,13 +190,15 @@ class Group:
         self.handled[member] = 0
 
     def leave(self, member):
-        self.members.pop(member).close()
+        self.handle(member, self.members.pop(member).close())
+
+    def handle(self, member, messages):
+        self.seen += [(message.partition, message.offset) for message in messages]
+        self.handled[member] += len(messages)
 
     def poll(self):
         for member, client in self.members.items():
-            messages = client.poll()
-            self.seen += [(message.partition, message.offset) for message in messages]
-            self.handled[member] += len(messages)
+            self.handle(member, client.poll())
 
     def owned(self):
         return {member: client.owned() for member, client in self.members.items()}

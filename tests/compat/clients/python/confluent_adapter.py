@@ -136,6 +136,7 @@ class Member:
 
     def close(self):
         self.client.close()
+        return []
 
 
 def member(group, topic, **settings):

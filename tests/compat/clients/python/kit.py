@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 
-WAIT_S = 60
+WAIT_S = 30
 
 Record = collections.namedtuple("Record", "key value headers partition timestamp_ms", defaults=((), None, None))
 Message = collections.namedtuple("Message", "partition offset key value headers timestamp_ms")
@@ -86,9 +86,9 @@ def child(case, write_end):
 
 
 def run_case(case_name, case):
-    limit_s = 60
+    limit_s = 120
     if case_name.endswith("-killed"):
-        limit_s = 120
+        limit_s = 240
         bring_back_nodes()
     read_end, write_end = os.pipe()
     sys.stdout.flush()
