@@ -37,6 +37,31 @@ size_t codec_struct_size(enum kmsg kmsg)
     return schema_structs[schema_messages[kmsg].root].size;
 }
 
+/* ---- a field by its name ------------------------------------------------------------------------------------------- */
+
+/* Of those that every answer of the version has; NULL: it has none of that name. */
+static const struct schema_op *find_op(enum kmsg kmsg, int16_t version, const char *name)
+{
+    const struct schema_layout *layout = &schema_layouts[message_layout(kmsg, version)];
+    const struct schema_op *op = &schema_ops[layout->op_first];
+    for (uint8_t i = 0; i < layout->present; i++, op++)
+        if (op->type == SCHEMA_INT32 && !(op->flags & SCHEMA_ARRAY) && strcmp(schema_text + schema_fields[op->field].name, name) == 0)
+            return op;
+    return NULL;
+}
+
+int32_t *codec_find_i32(enum kmsg kmsg, int16_t version, void *message, const char *name)
+{
+    const struct schema_op *op = find_op(kmsg, version, name);
+    return op ? (int32_t *)(void *)((uint8_t *)message + op->offset) : NULL;
+}
+
+bool codec_begins_with(enum kmsg kmsg, int16_t version, const char *name)
+{
+    const struct schema_op *op = find_op(kmsg, version, name);
+    return op && op == &schema_ops[schema_layouts[message_layout(kmsg, version)].op_first];
+}
+
 /* ---- defaults ---------------------------------------------------------------------------------------------------- */
 
 static void set_struct_defaults(uint16_t of, struct arena *arena, uint8_t *base)

@@ -40,6 +40,11 @@ NODISCARD enum err codec_decode_exact(enum kmsg kmsg, int16_t version, struct sl
  * behind a Metadata request for all topics. */
 NODISCARD enum err codec_decode_request(enum kmsg kmsg, int16_t version, struct slice bytes, struct arena *arena, void *message);
 
+/* Where the message's own int32 of that name is in its struct; NULL: the version has none. */
+int32_t *codec_find_i32(enum kmsg kmsg, int16_t version, void *message, const char *name);
+/* It is the first on the wire. */
+bool codec_begins_with(enum kmsg kmsg, int16_t version, const char *name);
+
 /* -- writing ------------------------------------------------------------------------------------------------------- */
 
 /* Fields start from their defaults, and those are often not zero (-1, "", null): a message, or an element of one of its

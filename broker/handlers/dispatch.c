@@ -1,6 +1,7 @@
 #include "broker/handlers/handler.h"
 #include "common/assert.h"
 #include "common/metrics.h"
+#include "common/reader.h"
 #include "proto/api.h"
 #include "proto/frame.h"
 
@@ -97,8 +98,18 @@ void call_respond(struct call *call, const void *response)
     call_end(call);
 }
 
+/* The controller counts partitions, and may say for how long the client must be silent. */
+static void heed_throttle(struct call *call, struct slice body)
+{
+    struct reader r = reader_make(body);
+    if (!call->request->connection || !codec_begins_with(api_response(call->api_key), call->api_version, "throttle_time_ms")) return;
+    int32_t throttle_ms = reader_i32(&r);
+    if (throttle_ms > 0) connection_mute(call->request->connection, env_now_us(call->dispatch->env) + throttle_ms * INT64_C(1000));
+}
+
 void call_respond_encoded(struct call *call, struct buf *frame, struct slice body)
 {
+    heed_throttle(call, body);
     struct writer w;
     struct env_piece pieces[2];
     size_t count = 0;
@@ -188,15 +199,7 @@ void call_send_pieces(struct call *call, const void *response, call_records_fn *
 
 /* ---- quotas -------------------------------------------------------------------------------------------------------- */
 
-#define USER_PREFIX "User:"
-
-static struct slice user_of(const struct connection *connection)
-{
-    struct slice principal = slice_str(connection_principal(connection));
-    size_t prefix = strlen(USER_PREFIX);
-    bool is_user = principal.n >= prefix && memcmp(principal.p, USER_PREFIX, prefix) == 0;
-    return is_user ? slice_make(principal.p + prefix, principal.n - prefix) : principal;
-}
+static struct slice user_of(const struct connection *connection) { return quota_user(connection_principal(connection)); }
 
 int64_t call_quota(const struct call *call, enum quota_kind kind, struct slice client_id)
 {

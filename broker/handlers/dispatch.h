@@ -4,9 +4,9 @@
 #define SKIFF_BROKER_HANDLERS_DISPATCH_H
 
 #include "broker/handlers/metadata_hold.h"
-#include "broker/security/quota.h"
 #include "common/config.h"
 #include "common/histogram.h"
+#include "controller/metadata/quota.h"
 #include "proto/connection.h"
 
 struct call;

@@ -142,6 +142,11 @@ static void on_abandoned(struct request *request)
     call_finish(call);
 }
 
+static const char *client_id_of(struct call *call)
+{
+    return (const char *)arena_printf(&call->arena, "%.*s", SLICE_ARG(call->request->client_id)).p;
+}
+
 enum request_progress forward_part(struct call *call, const void *message, int64_t timeout_ms, struct slice body, forward_answer_fn *answer,
                                    void *state)
 {
@@ -153,6 +158,7 @@ enum request_progress forward_part(struct call *call, const void *message, int64
     f->state = state;
     f->forward = (struct forward){.principal = connection_principal(connection),
                                   .client_address = connection_peer(connection),
+                                  .client_id = call_has_quotas(call) ? client_id_of(call) : NULL,
                                   .api_key = call->api_key,
                                   .api_version = call->api_version,
                                   .body = body,

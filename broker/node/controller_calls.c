@@ -273,6 +273,7 @@ static struct buf *encode_forward(struct controller_channel *cc, const struct fo
     request.sender = &sender;
     request.principal = text_copy(&arena, forward->principal);
     request.client_address = text_copy(&arena, forward->client_address);
+    if (forward->client_id) request.client_id = text_copy(&arena, forward->client_id);
     request.api_key = forward->api_key;
     request.api_version = forward->api_version;
     request.body = (ProtobufCBinaryData){forward->body.n, body};

@@ -100,6 +100,7 @@ void controller_channel_cancel_producer_id(struct producer_id_request *request);
 struct forward {
     /* In; the texts and the body are copied. */
     const char *principal, *client_address;
+    const char *client_id; /* NULL: it makes no difference */
     int16_t api_key, api_version;
     struct slice body; /* a request body without header */
     int64_t timeout_ms;

@@ -22,9 +22,10 @@ struct control_settings {
 struct control {
     const struct image *image;
     const struct control_settings *settings;
-    struct prng *prng;       /* placement, topic ids */
-    struct arena *arena;     /* answers and scratch; lives until the answer is encoded */
-    struct records *records; /* out */
+    struct prng *prng;               /* placement, topic ids */
+    struct arena *arena;             /* answers and scratch; lives until the answer is encoded */
+    struct records *records;         /* out */
+    struct quota_mutation *mutation; /* whose partitions are counted; NULL: nobody's */
 };
 
 /* Refusal of one item: a code and a text (in the arena, or static); KAFKA_NONE when there is none. */

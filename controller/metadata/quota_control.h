@@ -1,5 +1,5 @@
-/* Client quotas: AlterClientQuotas and DescribeClientQuotas, with Kafka's codes and texts. They are stored and shown; nothing is held back
- * by them yet. Answers live in the arena. */
+/* Client quotas: AlterClientQuotas and DescribeClientQuotas, with Kafka's codes and texts. What they do is in
+ * controller/metadata/quota.h. Answers live in the arena. */
 #ifndef SKIFF_CONTROLLER_METADATA_QUOTA_CONTROL_H
 #define SKIFF_CONTROLLER_METADATA_QUOTA_CONTROL_H
 

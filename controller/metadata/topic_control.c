@@ -6,6 +6,7 @@
 #include "controller/metadata/config_control.h"
 #include "controller/metadata/partition_edit.h"
 #include "controller/metadata/placement.h"
+#include "controller/metadata/quota.h"
 
 /* One new topic, or the new partitions of one. */
 struct growth {
@@ -61,6 +62,13 @@ static struct refusal check_collision(struct control *control, struct slice name
         if (collides(name, topic))
             return REFUSE(control, INVALID_TOPIC_EXCEPTION, "Topic '%.*s' collides with existing topic: %s", SLICE_ARG(name), topic->name);
     return NOT_REFUSED;
+}
+
+/* Partitions that come or go count against the client's quota. */
+static struct refusal count_partitions(struct control *control, int64_t partitions)
+{
+    if (!control->mutation || quotas_mutate(control->mutation, control->image, partitions)) return NOT_REFUSED;
+    return REFUSE(control, THROTTLING_QUOTA_EXCEEDED, "%s", kafka_error_message(KAFKA_THROTTLING_QUOTA_EXCEEDED));
 }
 
 /* How often a request names a topic. Named twice, it is left alone and answered once. */
@@ -211,6 +219,7 @@ static struct refusal create_one(struct control *control, struct placement *plac
     struct growth growth = {.control = control, .placement = placement, .topic_id = new_topic_id(control)};
     records_add_topic(control->records, growth.topic_id, topic->name);
     refusal = topic->assignments_count ? create_by_hand(&growth, topic) : create_automatically(&growth, topic);
+    if (!is_refused(refusal)) refusal = count_partitions(control, growth.count);
     if (is_refused(refusal)) return refusal;
     add_configs(control, topic);
     result->topic_id = growth.topic_id;
@@ -311,6 +320,7 @@ static struct refusal delete_one(const struct deletion *deletion, const struct d
     result->name = slice_make(topic->name, topic->name_size);
     result->topic_id = topic->id;
     refusal = check_once(control, &deletion->names, result->name);
+    if (!is_refused(refusal)) refusal = count_partitions(control, topic->partition_count);
     if (is_refused(refusal)) return refusal;
     records_add_remove_topic(control->records, topic->id);
     records_cut(control->records);
@@ -391,9 +401,11 @@ static struct refusal grow_one(struct control *control, struct placement *placem
                             .replica_count = now->partitions[0].replica_count};
     *total += growth.count;
     refusal = check_total(control, *total);
-    if (!is_refused(refusal) && topic->assignments_count >= 0) return grow_by_hand(&growth, topic);
-    if (!is_refused(refusal)) refusal = assignment_check_automatic(control, growth.replica_count);
-    if (!is_refused(refusal)) place(&growth);
+    bool is_by_hand = topic->assignments_count >= 0;
+    if (!is_refused(refusal))
+        refusal = is_by_hand ? grow_by_hand(&growth, topic) : assignment_check_automatic(control, growth.replica_count);
+    if (!is_refused(refusal)) refusal = count_partitions(control, growth.count);
+    if (!is_refused(refusal) && !is_by_hand) place(&growth);
     return refusal;
 }
 

@@ -38,6 +38,28 @@ static void answer(struct operation *operation, const void *response)
 
 static void *kafka_request(struct operation *operation) { return ((struct forwarded *)operation->message)->kafka; }
 
+/* ---- quotas of partitions -------------------------------------------------------------------------------------------- */
+
+/* Before these versions clients do not know THROTTLING_QUOTA_EXCEEDED: their requests pass, and they wait afterwards (KIP-599). */
+static bool is_strict(const Skiff__ForwardRequest *request)
+{
+    int32_t from = request->api_key == API_CREATE_TOPICS ? 6 : request->api_key == API_DELETE_TOPICS ? 5 : 3;
+    return request->api_version >= from;
+}
+
+static struct quota_mutation mutation_of(const struct operation *operation)
+{
+    const struct forwarded *forwarded = operation->message;
+    const Skiff__ForwardRequest *request = forwarded->request;
+    return (struct quota_mutation){.quotas = &operation->controller->quotas,
+                                   .user = quota_user(request->principal),
+                                   .client_id = slice_str(request->client_id),
+                                   .now_us = env_now_us(operation->controller->env),
+                                   .is_strict = is_strict(request)};
+}
+
+static int32_t throttle_ms(const struct quota_mutation *mutation) { return (int32_t)((mutation->wait_us + 999) / 1000); }
+
 /* ---- topics ---------------------------------------------------------------------------------------------------------- */
 
 static void lock_created_topics(struct operation *operation)
@@ -50,9 +72,12 @@ static void lock_created_topics(struct operation *operation)
 static void decide_create_topics(struct operation *operation)
 {
     struct control control = operation_control(operation);
+    struct quota_mutation mutation = mutation_of(operation);
     struct create_topics_response response;
     codec_set_defaults(KMSG_CREATE_TOPICS_RESPONSE, &response);
+    control.mutation = &mutation;
     topic_create(&control, kafka_request(operation), &response);
+    response.throttle_time_ms = throttle_ms(&mutation);
     answer(operation, &response);
 }
 
@@ -75,9 +100,12 @@ static void decide_delete_topics(struct operation *operation)
 {
     const struct forwarded *forwarded = operation->message;
     struct control control = operation_control(operation);
+    struct quota_mutation mutation = mutation_of(operation);
     struct delete_topics_response response;
     codec_set_defaults(KMSG_DELETE_TOPICS_RESPONSE, &response);
+    control.mutation = &mutation;
     topic_delete(&control, (int16_t)forwarded->request->api_version, forwarded->kafka, &response);
+    response.throttle_time_ms = throttle_ms(&mutation);
     answer(operation, &response);
 }
 
@@ -91,9 +119,12 @@ static void lock_grown_topics(struct operation *operation)
 static void decide_create_partitions(struct operation *operation)
 {
     struct control control = operation_control(operation);
+    struct quota_mutation mutation = mutation_of(operation);
     struct create_partitions_response response;
     codec_set_defaults(KMSG_CREATE_PARTITIONS_RESPONSE, &response);
+    control.mutation = &mutation;
     topic_create_partitions(&control, kafka_request(operation), &response);
+    response.throttle_time_ms = throttle_ms(&mutation);
     answer(operation, &response);
 }
 

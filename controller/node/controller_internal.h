@@ -12,6 +12,7 @@
 
 #include "controller/metadata/delta.h"
 #include "controller/metadata/heartbeat.h"
+#include "controller/metadata/quota.h"
 #include "controller/node/controller_locks.h"
 #include "controller/node/controller_node.h"
 #include "gen/controller_rpc.pb-c.h"
@@ -80,6 +81,7 @@ struct controller_node {
     struct raft_node_leader leader;
     struct heartbeats heartbeats;
     struct locks locks;
+    struct quotas quotas;                     /* of partitions */
     struct list waiting, proposed, committed; /* struct operation */
     struct list held;                         /* struct held_request: what waits for evidence, for other brokers or for the office */
     struct list dials;                        /* struct dial */

@@ -161,6 +161,7 @@ static void init_state(struct controller_node *node)
     image_delta_init(&node->delta, &node->image);
     heartbeats_init(&node->heartbeats, node->config.session_timeout_ms * 1000);
     locks_init(&node->locks);
+    quotas_init(&node->quotas, env_random64(node->env));
     list_init(&node->waiting);
     list_init(&node->proposed);
     list_init(&node->committed);
@@ -180,6 +181,7 @@ static void deinit_state(struct controller_node *node)
     controller_retry_held(node);
     sessions_end(node);
     locks_deinit(&node->locks);
+    quotas_deinit(&node->quotas);
     heartbeats_deinit(&node->heartbeats);
     image_delta_deinit(&node->delta);
     image_deinit(&node->image);

@@ -86,7 +86,7 @@ static void move_to(struct operation *operation, struct list *list, enum operati
 struct control operation_control(struct operation *operation)
 {
     struct controller_node *node = operation->controller;
-    return (struct control){&node->image, &node->config.settings, &node->prng, &operation->arena, &operation->records};
+    return (struct control){&node->image, &node->config.settings, &node->prng, &operation->arena, &operation->records, NULL};
 }
 
 /* ---- deciding and proposing ------------------------------------------------------------------------------------------ */

@@ -36,7 +36,7 @@ static inline void meta_init(struct meta *meta, uint64_t seed)
     prng_init(&meta->prng, seed);
     arena_init(&meta->arena, SIZE_MAX);
     records_init(&meta->records);
-    meta->control = (struct control){&meta->image, &meta->settings, &meta->prng, &meta->arena, &meta->records};
+    meta->control = (struct control){&meta->image, &meta->settings, &meta->prng, &meta->arena, &meta->records, NULL};
 }
 
 static inline void meta_deinit(struct meta *meta)

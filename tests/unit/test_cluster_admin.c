@@ -247,6 +247,37 @@ START_TEST(a_broker_that_runs_registers_anew)
 }
 END_TEST
 
+static const struct create_topics_response *create_at(struct fixture *f, int16_t version, const char *name, int32_t partitions)
+{
+    struct create_topics_request_topics topic = {.name = slice_str(name), .num_partitions = partitions, .replication_factor = 1};
+    struct create_topics_request request = {.topics = &topic, .topics_count = 1, .timeout_ms = 1000};
+    return fixture_ask(f, API_CREATE_TOPICS, version, &request);
+}
+
+START_TEST(a_quota_of_partitions_is_kept_by_the_controller_and_heeded_by_the_broker)
+{
+    struct fixture *f = fixture_create("");
+    struct alter_client_quotas_request_entity entity = {SLICE_LITERAL("client-id"), SLICE_NULL};
+    struct alter_client_quotas_request_ops op = {.key = SLICE_LITERAL("controller_mutation_rate"), .value = 1};
+    struct alter_client_quotas_request_entries entry = {.entity = &entity, .entity_count = 1, .ops = &op, .ops_count = 1};
+    struct alter_client_quotas_request alter = {.entries = &entry, .entries_count = 1};
+    (void)fixture_ask(f, API_ALTER_CLIENT_QUOTAS, 1, &alter);
+    const struct create_topics_response *created = create_at(f, 7, "a", 13);
+    ck_assert_int_eq(created->topics[0].error_code, 0);
+    ck_assert_int_eq(created->throttle_time_ms, 0);
+    created = create_at(f, 7, "b", 1);
+    ck_assert_int_eq(created->topics[0].error_code, KAFKA_THROTTLING_QUOTA_EXCEEDED);
+    ck_assert_int_gt(created->throttle_time_ms, 1000);
+    ck_assert_int_le(created->throttle_time_ms, 2000);
+    /* It is not heard meanwhile, and then it owes nothing. */
+    created = create_at(f, 5, "b", 3);
+    ck_assert_int_eq(created->topics[0].error_code, 0);
+    ck_assert_int_gt(created->throttle_time_ms, 2000);
+    ck_assert_int_le(created->throttle_time_ms, 3000);
+    fixture_end(f);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cluster_admin");
@@ -257,6 +288,7 @@ int main(void)
     tcase_add_test(tcase, consumers_are_sent_to_the_replica_in_their_rack);
     tcase_add_test(tcase, unsecured_answers_at_every_version);
     tcase_add_test(tcase, config_resources_are_listed);
+    tcase_add_test(tcase, a_quota_of_partitions_is_kept_by_the_controller_and_heeded_by_the_broker);
     tcase_add_test(tcase, quotas_features_elections_and_removals_at_every_version);
     tcase_add_test(tcase, a_broker_that_runs_registers_anew);
     SRunner *runner = srunner_create(suite);

@@ -1,5 +1,5 @@
 /* Client quotas on an image, in logical time: whose quota holds, and how long who exceeds it must be silent. */
-#include "broker/security/quota.h"
+#include "controller/metadata/quota.h"
 #include "tests/unit/metadata_fixture.h"
 
 #define SECOND 1000000

@@ -1,5 +1,6 @@
 /* CreateTopics, DeleteTopics, CreatePartitions: Kafka's semantics, codes and texts; placement. */
 #include "controller/metadata/placement.h"
+#include "controller/metadata/quota.h"
 #include "tests/unit/metadata_fixture.h"
 
 static struct meta meta;
@@ -367,6 +368,80 @@ START_TEST(placement_uses_every_rack_and_fenced_brokers_last)
 }
 END_TEST
 
+/* ---- quotas of partitions (KIP-599) ---------------------------------------------------------------------------------- */
+
+static struct quotas quotas;
+static struct quota_mutation mutation;
+
+static void begin_quota(double rate, bool is_strict)
+{
+    struct quota_entity entity = {.has = {[QUOTA_CLIENT_ID] = true}};
+    quotas_init(&quotas, 3);
+    records_add_quota(&meta.records, &entity, "controller_mutation_rate", &rate);
+    records_cut(&meta.records);
+    meta_commit(&meta);
+    mutation = (struct quota_mutation){
+        .quotas = &quotas, .user = SLICE_LITERAL("alice"), .client_id = SLICE_LITERAL("clerk"), .now_us = 1, .is_strict = is_strict};
+    meta.control.mutation = &mutation;
+}
+static void end_quota(void) { quotas_deinit(&quotas); }
+
+static int16_t delete_plain(const char *name)
+{
+    struct slice names[] = {slice_str(name)};
+    struct delete_topics_request request = {.topic_names = names, .topic_names_count = 1};
+    struct delete_topics_response response = {0};
+    topic_delete(&meta.control, 5, &request, &response);
+    meta_commit(&meta);
+    return response.responses[0].error_code;
+}
+static int16_t grow_plain(const char *name, int32_t count)
+{
+    struct create_partitions_request_topics topic = {.name = slice_str(name), .count = count, .assignments_count = -1};
+    struct create_partitions_request request = {.topics = &topic, .topics_count = 1};
+    struct create_partitions_response response = {0};
+    topic_create_partitions(&meta.control, &request, &response);
+    meta_commit(&meta);
+    return response.results[0].error_code;
+}
+
+START_TEST(beyond_the_quota_partitions_neither_come_nor_go)
+{
+    begin_quota(2, true);
+    ck_assert_int_eq(create_plain("a", 20, 1), KAFKA_NONE); /* eleven seconds' worth is there at first: 22 */
+    ck_assert_int_eq(grow_plain("a", 32), KAFKA_NONE);      /* whoever has something left may overdraw */
+    ck_assert_int_eq(mutation.wait_us, 0);
+    ck_assert_int_eq(create_plain("b", 1, 1), KAFKA_THROTTLING_QUOTA_EXCEEDED);
+    ck_assert_str_eq(message, kafka_error_message(KAFKA_THROTTLING_QUOTA_EXCEEDED));
+    ck_assert_int_ge(mutation.wait_us, 5000000);
+    ck_assert_int_le(mutation.wait_us, 5000010);
+    ck_assert_int_eq(grow_plain("a", 33), KAFKA_THROTTLING_QUOTA_EXCEEDED);
+    ck_assert_int_eq(delete_plain("a"), KAFKA_THROTTLING_QUOTA_EXCEEDED);
+    ck_assert_int_eq(delete_plain("b"), KAFKA_UNKNOWN_TOPIC_OR_PARTITION); /* what is wrong anyway is told */
+    ck_assert_int_eq(image_topic_by_name(&meta.image, SLICE_LITERAL("a"))->partition_count, 32);
+    mutation.client_id = SLICE_LITERAL("another");
+    ck_assert_int_eq(create_plain("c", 1, 1), KAFKA_NONE);
+    mutation.client_id = SLICE_LITERAL("clerk");
+    mutation.now_us += 5000010; /* what was refused did not count */
+    ck_assert_int_eq(delete_plain("a"), KAFKA_NONE);
+    ck_assert_int_eq(create_plain("b", 1, 1), KAFKA_THROTTLING_QUOTA_EXCEEDED);
+    end_quota();
+}
+END_TEST
+
+START_TEST(clients_that_do_not_know_the_error_wait_afterwards)
+{
+    begin_quota(1, false);
+    ck_assert_int_eq(create_plain("a", 11, 1), KAFKA_NONE);
+    ck_assert_int_eq(mutation.wait_us, 0);
+    ck_assert_int_eq(create_plain("b", 4, 1), KAFKA_NONE);
+    ck_assert_int_ge(mutation.wait_us, 4000000);
+    ck_assert_int_eq(delete_plain("a"), KAFKA_NONE);
+    ck_assert_int_ge(mutation.wait_us, 15000000);
+    end_quota();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("topic_control");
@@ -381,6 +456,8 @@ int main(void)
     tcase_add_test(tests, what_is_to_be_deleted_twice_stays);
     tcase_add_test(tests, what_is_to_grow_twice_is_answered_once);
     tcase_add_test(tests, topics_grow);
+    tcase_add_test(tests, beyond_the_quota_partitions_neither_come_nor_go);
+    tcase_add_test(tests, clients_that_do_not_know_the_error_wait_afterwards);
     tcase_add_test(tests, placement_spreads_leaders_and_followers);
     tcase_add_test(tests, placement_uses_every_rack_and_fenced_brokers_last);
     tcase_add_loop_test(tests, placement_is_no_worse_than_kafkas_in_racks, 0, sizeof kafkas_racks / sizeof *kafkas_racks);

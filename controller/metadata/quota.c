@@ -1,7 +1,9 @@
-#include "broker/security/quota.h"
+#include "controller/metadata/quota.h"
 
 #include "common/mem.h"
 #include "common/writer.h"
+
+#define MUTATION_SECONDS 11 /* Kafka's controller.quota.window.num, of a second each */
 
 struct quota_bucket {
     struct token_bucket bucket;
@@ -28,8 +30,10 @@ void quotas_deinit(struct quotas *quotas)
 
 static const struct image_quota_value *value_of(const struct image *image, const struct quota_entity *entity, enum quota_kind kind)
 {
-    static const char *const keys[QUOTA_KINDS] = {
-        [QUOTA_PRODUCE] = "producer_byte_rate", [QUOTA_FETCH] = "consumer_byte_rate", [QUOTA_CONNECT] = "connection_creation_rate"};
+    static const char *const keys[QUOTA_KINDS] = {[QUOTA_PRODUCE] = "producer_byte_rate",
+                                                  [QUOTA_FETCH] = "consumer_byte_rate",
+                                                  [QUOTA_CONNECT] = "connection_creation_rate",
+                                                  [QUOTA_MUTATION] = "controller_mutation_rate"};
     const struct image_quota *quota = image_quota_get(image, entity);
     for (uint32_t i = 0; quota && i < quota->count; i++)
         if (strcmp(quota->values[i].key, keys[kind]) == 0) return &quota->values[i];
@@ -85,7 +89,7 @@ static void drop_full(struct map *buckets, int64_t now_us)
 {
     MAP_FOR_EACH (buckets, struct quota_bucket, bucket) {
         token_bucket_fill(&bucket->bucket, bucket->rate, now_us);
-        if (bucket->bucket.tokens < bucket->rate) continue;
+        if (bucket->bucket.tokens < bucket->rate * (bucket->bucket.seconds > 0 ? bucket->bucket.seconds : 1)) continue;
         map_remove(buckets, slice_make(bucket->key, bucket->key_size));
         mem_free(bucket);
     }
@@ -113,31 +117,61 @@ static void write_key(struct writer *out, struct precedence of, struct slice use
     if (of.client_id != NAMING_NONE) writer_bytes(out, client_id);
 }
 
-static int64_t take(struct quotas *quotas, enum quota_kind kind, struct slice key, double rate, int64_t bytes, int64_t now_us)
+/* The bucket of whose quota it is; NULL: there is none. */
+static struct token_bucket *find_bucket(struct quotas *quotas, const struct image *image, enum quota_kind kind, struct slice user,
+                                        struct slice client_id, double *rate, int64_t now_us)
 {
-    struct quota_bucket *own = bucket_of(&quotas->buckets[kind], key, now_us);
-    struct token_bucket *bucket = own ? &own->bucket : &quotas->for_others[kind];
-    if (own) own->rate = rate;
+    struct precedence found;
+    struct writer key;
+    const struct image_quota_value *quota = map_count(&image->quotas) ? find_quota(image, kind, user, client_id, &found) : NULL;
+    if (!quota) return NULL;
+    writer_init(&key, 64);
+    write_key(&key, found, user, client_id);
+    struct quota_bucket *own = bucket_of(&quotas->buckets[kind], writer_slice(&key), now_us);
+    writer_deinit(&key);
+    if (own) own->rate = quota->value;
+    *rate = quota->value;
+    return own ? &own->bucket : &quotas->for_others[kind];
+}
+
+int64_t quotas_charge(struct quotas *quotas, const struct image *image, enum quota_kind kind, struct slice user, struct slice client_id,
+                      int64_t bytes, int64_t now_us)
+{
+    double rate = 0;
+    ASSERT(bytes >= 0);
+    struct token_bucket *bucket = find_bucket(quotas, image, kind, user, client_id, &rate, now_us);
+    if (!bucket) return 0;
     token_bucket_take(bucket, rate, bytes, now_us);
     int64_t wait_us = token_bucket_wait_us(bucket, rate, now_us);
     quotas->throttled[kind] += wait_us > 0;
     return wait_us;
 }
 
-int64_t quotas_charge(struct quotas *quotas, const struct image *image, enum quota_kind kind, struct slice user, struct slice client_id,
-                      int64_t bytes, int64_t now_us)
+/* ---- partitions ------------------------------------------------------------------------------------------------------ */
+
+struct slice quota_user(const char *principal)
 {
-    struct precedence found;
-    struct writer key;
-    ASSERT(bytes >= 0);
-    if (map_count(&image->quotas) == 0) return 0;
-    const struct image_quota_value *quota = find_quota(image, kind, user, client_id, &found);
-    if (!quota) return 0;
-    writer_init(&key, 64);
-    write_key(&key, found, user, client_id);
-    int64_t wait_us = take(quotas, kind, writer_slice(&key), quota->value, bytes, now_us);
-    writer_deinit(&key);
-    return wait_us;
+    static const char prefix[] = "User:";
+    size_t n = sizeof prefix - 1;
+    return slice_str(strncmp(principal, prefix, n) == 0 ? principal + n : principal);
+}
+
+bool quotas_mutate(struct quota_mutation *mutation, const struct image *image, int64_t partitions)
+{
+    double rate = 0;
+    ASSERT(partitions >= 0);
+    struct token_bucket *bucket =
+        find_bucket(mutation->quotas, image, QUOTA_MUTATION, mutation->user, mutation->client_id, &rate, mutation->now_us);
+    if (!bucket) return true;
+    bucket->seconds = MUTATION_SECONDS;
+    int64_t owed_us = token_bucket_wait_us(bucket, rate, mutation->now_us);
+    bool is_refused = mutation->is_strict && owed_us > 0;
+    if (!is_refused) token_bucket_take(bucket, rate, partitions, mutation->now_us);
+    /* Whoever is let in by the strict way is told nothing yet. */
+    int64_t wait_us = mutation->is_strict ? owed_us : token_bucket_wait_us(bucket, rate, mutation->now_us);
+    if (wait_us > mutation->wait_us) mutation->wait_us = wait_us;
+    mutation->quotas->throttled[QUOTA_MUTATION] += wait_us > 0;
+    return !is_refused;
 }
 
 /* ---- connections ----------------------------------------------------------------------------------------------------- */
