@@ -277,6 +277,10 @@ static void on_divergence(struct replica *replica, const struct fetch_response_d
     int64_t own_end = 0;
     plog_epoch_end(replica->log, leader->epoch, &own_epoch, &own_end);
     int64_t target = partition_cut_offset(p, leader->end_offset, own_end);
+    if (leader->end_offset < p->log_start && !replica->truncation) {
+        replica_begin_anew(replica);
+        return;
+    }
     if (target >= p->log_end || replica->truncation) {
         delay(replica);
         return;
@@ -292,12 +296,18 @@ static void on_divergence(struct replica *replica, const struct fetch_response_d
 
 static void on_out_of_range(struct replica *replica, int64_t leader_start)
 {
-    if (leader_start <= replica->partition.log_end || replica->truncation) {
+    const struct partition *p = &replica->partition;
+    /* We hold nothing, so no epoch shows that we are beyond the leader's end. */
+    if (leader_start <= p->log_end && p->log_start == p->log_end && !replica->truncation) {
+        replica_begin_anew(replica);
+        return;
+    }
+    if (leader_start <= p->log_end || replica->truncation) {
         delay(replica);
         return;
     }
     log_line(env_logger(replica->manager->env), LOG_INFO, "replica", "%s: our log ends at %lld, the leader's starts at %lld: starting over",
-             plog_name(replica->log), (long long)replica->partition.log_end, (long long)leader_start);
+             plog_name(replica->log), (long long)p->log_end, (long long)leader_start);
     set_state(replica, REPLICA_FETCH_BUSY);
     replica_restart_log(replica, leader_start);
     if (replica->fetch.state == REPLICA_FETCH_BUSY) make_ready_or_busy(replica);

@@ -157,6 +157,9 @@ void replica_leader_hint(const struct replica_manager *manager, struct uuid topi
 /* One event through the state machine, and its effects. */
 void replica_feed(struct replica *replica, const struct partition_event *event);
 void replica_feed_log(struct replica *replica, enum partition_event_type type, int64_t offset);
+/* A follower's log starts where its leader's history has not come to: an unclean election has thrown away what it was to follow. Filled
+ * on from its start it would lack what is acknowledged below. Deletes the log and frees the replica; another begins with nothing. */
+void replica_begin_anew(struct replica *replica);
 /* Work for the end of this turn exists. */
 static inline void replica_manager_schedule(struct replica_manager *manager) { env_at_turn_end(manager->env, &manager->turn_end); }
 /* The first offset that a consumer does not see. */

@@ -309,6 +309,19 @@ static void apply_partition(struct replica_manager *m, const struct image_topic 
     if (replica && replica->partition.role != PARTITION_OFFLINE) assign(replica, now);
 }
 
+void replica_begin_anew(struct replica *replica)
+{
+    struct replica_manager *m = replica->manager;
+    struct fetch_target target = replica->target;
+    ASSERT(replica->partition.role == PARTITION_FOLLOWER);
+    log_line(env_logger(m->env), LOG_WARN, "replica", "%s: our log starts at %lld, above the end of leader %d's history: beginning anew",
+             plog_name(replica->log), (long long)replica->partition.log_start, replica->partition.leader_id);
+    env_mark(m->env, "a follower began anew");
+    delete_replica(replica);
+    const struct image_topic *topic = image_topic_by_id(m->image, target.topic_id);
+    if (topic) apply_partition(m, topic, target.partition);
+}
+
 static void apply_removed_topic(struct replica_manager *m, const struct image_topic *topic)
 {
     for (int32_t i = 0; i < topic->partition_count; i++) {

@@ -114,6 +114,67 @@ START_TEST(replicas_move_with_their_records)
 }
 END_TEST
 
+/* ---- an unclean election ------------------------------------------------------------------------------------------- */
+
+static void delete_records_before(struct fixture *f, const char *name, int64_t offset)
+{
+    struct delete_records_request_partitions partition = {.offset = offset};
+    struct delete_records_request_topics topic = {.name = slice_str(name), .partitions = &partition, .partitions_count = 1};
+    struct delete_records_request request = {.timeout_ms = 10000, .topics = &topic, .topics_count = 1};
+    const struct delete_records_response *response = fixture_ask(f, API_DELETE_RECORDS, 2, &request);
+    ck_assert_int_eq(response->topics[0].partitions[0].error_code, 0);
+}
+
+static void elect_uncleanly(struct fixture *f, const char *name)
+{
+    int32_t partition = 0;
+    struct elect_leaders_request_topic_partitions topic = {.topic = slice_str(name), .partitions = &partition, .partitions_count = 1};
+    struct elect_leaders_request request = {
+        .election_type = 1, .topic_partitions = &topic, .topic_partitions_count = 1, .timeout_ms = 10000};
+    const struct elect_leaders_response *response = fixture_ask(f, API_ELECT_LEADERS, 2, &request);
+    ck_assert_int_eq(response->replica_election_results[0].partition_result[0].error_code, 0);
+}
+
+static const struct image_partition *seen_by_the_third(const struct fixture *f)
+{
+    return &image_topic_by_name(broker_node_image(f->nodes[2].broker), SLICE_LITERAL("events"))->partitions[0];
+}
+static bool has_lost_one(void *context) { return seen_by_the_third(context)->isr_count < 2; }
+static bool has_no_leader(void *context) { return seen_by_the_third(context)->leader < 0; }
+static bool has_both(void *context) { return !has_lost_one(context); }
+
+/* The old leader's log began, after records were deleted, where the new one's had not come to: what was acknowledged since must not be
+ * missing at its front. */
+START_TEST(a_log_that_begins_above_its_leaders_end_begins_anew)
+{
+    struct fixture *f = fixture_create_nodes("", 3);
+    struct replica_info info;
+    create_on(f, "events", (int32_t[]){0, 1}, 2);
+    struct uuid id = topic_of(f, "events")->id;
+    produce(f, "events", 2);
+    sim_node_crash(f->nodes[1].node, SIM_CRASH_PROCESS);
+    ck_assert(sim_wait(f->sim, has_lost_one, f, 30 * SIM_SECOND));
+    produce(f, "events", 3);
+    delete_records_before(f, "events", 4 + _i); /* one record is left, or none */
+    sim_node_crash(f->nodes[0].node, SIM_CRASH_PROCESS);
+    sim_node_start(f->nodes[1].node);
+    ck_assert(sim_wait(f->sim, has_no_leader, f, 30 * SIM_SECOND));
+    sim_run_for(f->sim, 5 * SIM_SECOND);
+    fixture_connect_to(f, 1);
+    elect_uncleanly(f, "events");
+    sim_run_for(f->sim, SIM_SECOND);
+    produce(f, "events", 1);
+    sim_node_start(f->nodes[0].node);
+    sim_run_for(f->sim, 10 * SIM_SECOND);
+    produce(f, "events", 3);
+    ck_assert(sim_wait(f->sim, has_both, f, 30 * SIM_SECOND));
+    ck_assert(replica_manager_info(broker_node_replicas(f->nodes[0].broker), id, 0, &info));
+    ck_assert_int_eq(info.log_start, 0);
+    ck_assert_int_eq(info.log_end, 6);
+    fixture_end(f);
+}
+END_TEST
+
 /* ---- racks (KIP-392) ------------------------------------------------------------------------------------------------- */
 
 /* Each node of the fixture is a rack of its own. */
@@ -285,6 +346,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
     tcase_add_test(tcase, replicas_move_with_their_records);
+    tcase_add_loop_test(tcase, a_log_that_begins_above_its_leaders_end_begins_anew, 0, 2);
     tcase_add_test(tcase, consumers_are_sent_to_the_replica_in_their_rack);
     tcase_add_test(tcase, unsecured_answers_at_every_version);
     tcase_add_test(tcase, config_resources_are_listed);
