@@ -114,7 +114,7 @@ static void apply_min_isr(struct control *control, const struct image_topic *top
 {
     for (int32_t i = 0; i < topic->partition_count; i++) {
         const struct image_partition *partition = &topic->partitions[i];
-        if (partition->elr_count == 0) continue;
+        if (partition->elr_count == 0 && !image_reassignment_get(control->image, topic->id, i)) continue;
         struct partition_edit edit;
         partition_edit_begin(&edit, control->image, topic, i);
         edit.min_isr = min_isr;

@@ -198,6 +198,24 @@ START_TEST(a_reassignment_does_not_end_below_min_insync_replicas)
 }
 END_TEST
 
+/* What is asked of it then is there already, and nothing else would bring that up. */
+START_TEST(a_reassignment_ends_when_min_insync_replicas_is_lowered)
+{
+    const struct image_partition *p = partition_on(IDS(0, 1, 2));
+    records_add_config(&meta.records, SKIFF__CONFIG_RESOURCE__CONFIG_RESOURCE_TOPIC, "t", "min.insync.replicas", "2");
+    meta_commit(&meta);
+    ck_assert_int_eq(alter_isr(IDS(0, 1)), KAFKA_NONE);
+    ck_assert_int_eq(reassign(IDS(0, 2)), KAFKA_NONE);
+    expect(image_replicas(p), IDS(0, 2, 1));
+    replication_min_isr_changes(&meta.control, image_topic_by_name(&meta.image, SLICE_LITERAL("t")), 1);
+    records_add_config(&meta.records, SKIFF__CONFIG_RESOURCE__CONFIG_RESOURCE_TOPIC, "t", "min.insync.replicas", "1");
+    meta_commit(&meta);
+    expect(image_replicas(p), IDS(0, 2));
+    expect(image_isr(p), IDS(0));
+    ck_assert_ptr_null(under_way());
+}
+END_TEST
+
 START_TEST(a_second_reassignment_replaces_the_first)
 {
     const struct image_partition *p = partition_on(IDS(0, 1));
@@ -427,6 +445,7 @@ int main(void)
     tcase_add_test(tcase, p_isr_a_removed_replica_ends_the_leader_epoch);
     tcase_add_test(tcase, a_cancellation_never_leaves_only_those_who_lack_records);
     tcase_add_test(tcase, a_reassignment_does_not_end_below_min_insync_replicas);
+    tcase_add_test(tcase, a_reassignment_ends_when_min_insync_replicas_is_lowered);
     tcase_add_test(tcase, a_second_reassignment_replaces_the_first);
     tcase_add_test(tcase, wrong_reassignments_are_refused);
     tcase_add_test(tcase, internal_topics_get_more_replicas_as_brokers_join);
