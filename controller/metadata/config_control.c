@@ -20,6 +20,12 @@ struct config_edit {
     const struct image_configs *now;
     bool is_min_isr_changed;
     int64_t min_isr;
+    struct min_isr_changes *min_isr_changes;
+};
+
+/* Whose min.insync.replicas the request has changed so far. */
+struct min_isr_changes {
+    bool is_of_brokers, is_of_topics;
 };
 
 static const char *text_of(struct control *control, struct slice s)
@@ -153,6 +159,18 @@ static bool is_min_isr_of_one_broker(const struct config_edit *edit, struct slic
     return !edit->topic && edit->resource_name[0] && slice_equal_str(name, "min.insync.replicas");
 }
 
+/* What follows for a topic's partitions from the one would be decided without the other: on a minimum that is about to go, and twice. */
+static struct refusal check_min_isr_alone(struct config_edit *edit, struct slice name)
+{
+    struct min_isr_changes *changes = edit->min_isr_changes;
+    if (!slice_equal_str(name, "min.insync.replicas")) return NOT_REFUSED;
+    if (edit->topic ? changes->is_of_brokers : changes->is_of_topics)
+        return REFUSE(edit->control, INVALID_REQUEST,
+                      "min.insync.replicas of a topic and of all brokers cannot be changed in one request: change one after the other.");
+    *(edit->topic ? &changes->is_of_topics : &changes->is_of_brokers) = true;
+    return NOT_REFUSED;
+}
+
 /* A null value removes. */
 static struct refusal put(struct config_edit *edit, struct slice name, struct slice value)
 {
@@ -165,14 +183,16 @@ static struct refusal put(struct config_edit *edit, struct slice name, struct sl
     if (!slice_is_null(value)) {
         value = str_trim(value);
         const struct setting *setting = setting_of(edit, name);
-        struct refusal refusal =
+        struct refusal wrong =
             setting || edit->topic ? check_known(edit->control, setting ? slice_str(setting->name) : name, value) : NOT_REFUSED;
-        if (is_refused(refusal)) return refusal;
+        if (is_refused(wrong)) return wrong;
     }
     const char *key = text_of(edit->control, name);
     const char *now = image_configs_get(edit->now, key);
     bool is_same = now ? slice_equal_str(value, now) : slice_is_null(value);
     if (is_same) return NOT_REFUSED;
+    struct refusal refusal = check_min_isr_alone(edit, name);
+    if (is_refused(refusal)) return refusal;
     records_add_config(edit->control->records, edit->kind, edit->resource_name, key,
                        slice_is_null(value) ? NULL : text_of(edit->control, value));
     note_min_isr(edit, name, value);
@@ -272,6 +292,7 @@ static struct refusal alter_incrementally(struct config_edit *edit, const struct
 void config_incremental_alter(struct control *control, const struct incremental_alter_configs_request *request,
                               struct incremental_alter_configs_response *response)
 {
+    struct min_isr_changes min_isr_changes = {0};
     struct map counts;
     map_init(&counts, 0);
     for (int32_t i = 0; i < request->resources_count; i++)
@@ -279,7 +300,7 @@ void config_incremental_alter(struct control *control, const struct incremental_
     response->responses_count = request->resources_count;
     response->responses = arena_calloc(control->arena, (size_t)request->resources_count, sizeof *response->responses);
     for (int32_t i = 0; i < request->resources_count; i++) {
-        struct config_edit edit = {.control = control};
+        struct config_edit edit = {.control = control, .min_isr_changes = &min_isr_changes};
         bool repeated = is_repeated(control, &counts, request->resources[i].resource_type, request->resources[i].resource_name);
         struct refusal refusal = repeated ? REFUSE(control, INVALID_REQUEST, "Each resource must appear at most once.")
                                           : alter_incrementally(&edit, &request->resources[i]);
@@ -315,6 +336,7 @@ static struct refusal alter_whole(struct config_edit *edit, const struct alter_c
 
 void config_alter(struct control *control, const struct alter_configs_request *request, struct alter_configs_response *response)
 {
+    struct min_isr_changes min_isr_changes = {0};
     struct map counts;
     map_init(&counts, 0);
     for (int32_t i = 0; i < request->resources_count; i++)
@@ -322,7 +344,7 @@ void config_alter(struct control *control, const struct alter_configs_request *r
     response->responses_count = request->resources_count;
     response->responses = arena_calloc(control->arena, (size_t)request->resources_count, sizeof *response->responses);
     for (int32_t i = 0; i < request->resources_count; i++) {
-        struct config_edit edit = {.control = control};
+        struct config_edit edit = {.control = control, .min_isr_changes = &min_isr_changes};
         bool repeated = is_repeated(control, &counts, request->resources[i].resource_type, request->resources[i].resource_name);
         struct refusal refusal = repeated ? REFUSE(control, INVALID_REQUEST, "Each resource must appear at most once.")
                                           : alter_whole(&edit, &request->resources[i]);

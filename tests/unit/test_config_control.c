@@ -160,6 +160,27 @@ START_TEST(p_isr_min_isr_of_the_cluster_reaches_topics_without_their_own)
 }
 END_TEST
 
+/* Each would be decided on what the other is about to change: two changes of one partition, or a minimum that never was. */
+START_TEST(p_isr_min_isr_of_a_topic_and_of_all_brokers_do_not_change_at_once)
+{
+    ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "t", "min.insync.replicas", DELETE, NULL, false), KAFKA_NONE);
+    ck_assert_int_eq(alter(CONFIG_RESOURCE_BROKER, "", "min.insync.replicas", SET, "2", false), KAFKA_NONE);
+    meta_fence(&meta, 1);
+    meta_fence(&meta, 2);
+    ck_assert_uint_eq(meta_partition(&meta, "t", 0)->elr_count, 1);
+    struct incremental_alter_configs_request_configs change = {SLICE_LITERAL("min.insync.replicas"), SET, SLICE_LITERAL("1")};
+    struct incremental_alter_configs_request_resources both[] = {{CONFIG_RESOURCE_BROKER, SLICE_LITERAL(""), &change, 1},
+                                                                 {CONFIG_RESOURCE_TOPIC, SLICE_LITERAL("t"), &change, 1}};
+    struct incremental_alter_configs_request request = {both, 2, false};
+    struct incremental_alter_configs_response response = {0};
+    config_incremental_alter(&meta.control, &request, &response);
+    ck_assert_int_eq(response.responses[0].error_code, KAFKA_NONE);
+    ck_assert_int_eq(response.responses[1].error_code, KAFKA_INVALID_REQUEST);
+    meta_commit(&meta);
+    ck_assert_uint_eq(meta_partition(&meta, "t", 0)->elr_count, 0);
+}
+END_TEST
+
 START_TEST(old_alter_replaces_the_whole)
 {
     ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "t", "retention.ms", SET, "1000", false), KAFKA_NONE);
@@ -204,6 +225,7 @@ int main(void)
     tcase_add_test(tests, throttled_replicas_are_pairs_or_a_star);
     tcase_add_test(tests, broker_defaults_hold_for_topics);
     tcase_add_test(tests, p_isr_min_isr_of_the_cluster_reaches_topics_without_their_own);
+    tcase_add_test(tests, p_isr_min_isr_of_a_topic_and_of_all_brokers_do_not_change_at_once);
     tcase_add_test(tests, old_alter_replaces_the_whole);
     tcase_add_test(tests, one_wrong_key_leaves_the_resource_alone);
     suite_add_tcase(suite, tests);
