@@ -18,6 +18,7 @@ void env_init(struct env *env, const struct env_ops *ops, const struct logger *l
 void env_deinit(struct env *env) { heap_deinit(&env->timers); }
 
 int64_t env_wall_ms(struct env *env) { return env->ops->wall_ms(env); }
+int64_t env_clock_ns(struct env *env) { return env->ops->clock_ns(env); }
 uint64_t env_random64(struct env *env) { return env->ops->random64(env); }
 int64_t env_now_us(struct env *env) { return env->now_us; }
 const struct logger *env_logger(struct env *env) { return env->logger; }

@@ -31,6 +31,8 @@ struct env_listener;
 /* Milliseconds since 1970. May jump either way: for record timestamps and retention, never for timeouts. */
 int64_t env_wall_ms(struct env *env);
 uint64_t env_random64(struct env *env);
+/* Nanoseconds, monotonic, at this moment rather than in this turn: to measure what work costs, never for deadlines. */
+int64_t env_clock_ns(struct env *env);
 /* The time of the current turn, for code that is started outside a callback. */
 int64_t env_now_us(struct env *env);
 const struct logger *env_logger(struct env *env);
@@ -213,6 +215,7 @@ void env_mark(struct env *env, const char *name);
 struct env_ops {
     int64_t (*wall_ms)(struct env *env);
     uint64_t (*random64)(struct env *env);
+    int64_t (*clock_ns)(struct env *env);
     enum err (*open)(struct env *env, const char *path, unsigned flags, struct env_file **out);
     void (*file_close)(struct env_file *file); /* last reference; any thread */
     enum err (*file_size)(struct env_file *file, int64_t *size);

@@ -31,6 +31,8 @@ const struct handler *handler_find(int16_t api_key)
 void call_end(struct call *call)
 {
     int64_t now_us = env_now_us(call->dispatch->env);
+    (void)call_count_time(call);
+    if (call->dispatch->running == call) call->dispatch->running = NULL;
     histogram_add(&call->dispatch->times[call->timed_as], now_us - call->received_us, now_us);
     arena_deinit(&call->arena);
     mem_free(call);
@@ -87,6 +89,7 @@ static void encoding_failed(struct call *call, enum err err)
 void call_respond(struct call *call, const void *response)
 {
     struct writer w;
+    response = call_with_throttle(call, response, call_throttle(call));
     begin_answer(call, &w, 256);
     enum err err = codec_encode(api_response(call->api_key), call->api_version, response, &w);
     if (err) {
@@ -98,22 +101,17 @@ void call_respond(struct call *call, const void *response)
     call_end(call);
 }
 
-/* The controller counts partitions, and may say for how long the client must be silent. */
-static void heed_throttle(struct call *call, struct slice body)
-{
-    struct reader r = reader_make(body);
-    if (!call->request->connection || !codec_begins_with(api_response(call->api_key), call->api_version, "throttle_time_ms")) return;
-    int32_t throttle_ms = reader_i32(&r);
-    if (throttle_ms > 0) connection_mute(call->request->connection, env_now_us(call->dispatch->env) + throttle_ms * INT64_C(1000));
-}
-
 void call_respond_encoded(struct call *call, struct buf *frame, struct slice body)
 {
-    heed_throttle(call, body);
     struct writer w;
     struct env_piece pieces[2];
     size_t count = 0;
+    int32_t throttle_ms = call_throttle(call);
     begin_answer(call, &w, 8);
+    if (call_heed_throttle(call, body, &throttle_ms)) {
+        writer_i32(&w, throttle_ms);
+        body = slice_make(body.p + 4, body.n - 4);
+    }
     if (writer_size(&w) > 0) pieces[count++] = env_piece_buf(writer_take(&w));
     if (body.n > 0)
         pieces[count++] = (struct env_piece){.buf = buf_ref(frame), .position = body.p - frame->data, .length = (int64_t)body.n};
@@ -197,28 +195,6 @@ void call_send_pieces(struct call *call, const void *response, call_records_fn *
     buf_unref(text);
 }
 
-/* ---- quotas -------------------------------------------------------------------------------------------------------- */
-
-static struct slice user_of(const struct connection *connection) { return quota_user(connection_principal(connection)); }
-
-int64_t call_quota(const struct call *call, enum quota_kind kind, struct slice client_id)
-{
-    const struct connection *connection = call->request->connection;
-    return connection ? quotas_rate(call_image(call), kind, user_of(connection), client_id) : INT64_MAX;
-}
-
-int32_t call_charge(struct call *call, enum quota_kind kind, struct slice client_id, int64_t bytes)
-{
-    struct dispatch *dispatch = call->dispatch;
-    struct connection *connection = call->request->connection;
-    if (!call_has_quotas(call) || !connection) return 0;
-    int64_t now_us = env_now_us(dispatch->env);
-    int64_t wait_us = quotas_charge(&dispatch->quotas, dispatch->image, kind, user_of(connection), client_id, bytes, now_us);
-    if (wait_us == 0) return 0;
-    connection_mute(connection, now_us + wait_us);
-    return (int32_t)((wait_us + 999) / 1000);
-}
-
 /* ---- dispatch ------------------------------------------------------------------------------------------------------ */
 
 static enum request_progress refuse(struct dispatch *dispatch, struct request *request, const char *what)
@@ -248,7 +224,11 @@ static struct call *call_create(struct dispatch *dispatch, struct request *reque
     call->body = body;
     call->received_us = request->received_us;
     call->timed_as = (size_t)(handler - handlers);
-    arena_init(&call->arena, codec_decode_budget(body.n));
+    call->is_metered = call->is_throttled = false;
+    call->working_since_ns = 0;
+    arena_init(&call->arena, SIZE_MAX);
+    call_meter(call);
+    call->arena.cap = call->arena.used + codec_decode_budget(body.n);
     return call;
 }
 
@@ -274,7 +254,11 @@ enum request_progress dispatch_request(void *user, struct request *request)
         return REQUEST_DONE;
     }
     call->arena.cap = RESPONSE_BYTES_MAX;
-    return handler->handle(call, message);
+    dispatch->running = call;
+    enum request_progress progress = handler->handle(call, message);
+    if (dispatch->running) call_pause(call); /* else it has ended */
+    dispatch->running = NULL;
+    return progress;
 }
 
 void dispatch_init(struct dispatch *dispatch, struct env *env, const struct config *config, const struct image *image,
@@ -284,6 +268,7 @@ void dispatch_init(struct dispatch *dispatch, struct env *env, const struct conf
     *dispatch = (struct dispatch){
         .env = env, .config = config, .image = image, .replicas = replicas, .controller = controller, .groups = groups, .node_id = node_id};
     dispatch->times = mem_calloc(handler_count + 1, sizeof *dispatch->times);
+    dispatch->throttled = mem_calloc(handler_count + 1, sizeof *dispatch->throttled);
     list_init(&dispatch->creations);
     metadata_hold_init(&dispatch->hold, env, image, replicas, node_id);
     quotas_init(&dispatch->quotas, env_random64(env));
@@ -295,6 +280,8 @@ void call_is_of_follower(struct call *call)
 {
     ASSERT(call->api_key == API_FETCH);
     call->timed_as = handler_count;
+    call->is_metered = false;
+    call->working_since_ns = 0;
 }
 
 void dispatch_measure(const struct dispatch *dispatch, struct metrics *metrics)
@@ -305,15 +292,13 @@ void dispatch_measure(const struct dispatch *dispatch, struct metrics *metrics)
                            : handlers[i].api_key == API_FETCH ? "FetchConsumer"
                                                               : api_name(handlers[i].api_key);
         struct slice label = slice_str(name);
+        bool has_byte_rate = i < handler_count && (handlers[i].api_key == API_PRODUCE || handlers[i].api_key == API_FETCH);
         metrics_put_labelled(metrics, METRIC_REQUESTS, &label, (double)times->count);
+        if (dispatch->throttled[i] > 0 || has_byte_rate)
+            metrics_put_labelled(metrics, METRIC_REQUESTS_THROTTLED, &label, (double)dispatch->throttled[i]);
         if (times->count > 0) metrics_put_histogram(metrics, METRIC_REQUEST_SECONDS, &label, times);
     }
     metrics_put(metrics, METRIC_REQUESTS_REFUSED, (double)dispatch->refused_count);
-    static const char *const throttled[] = {[QUOTA_PRODUCE] = "Produce", [QUOTA_FETCH] = "FetchConsumer"};
-    for (size_t i = 0; i < sizeof throttled / sizeof *throttled; i++) {
-        struct slice label = slice_str(throttled[i]);
-        metrics_put_labelled(metrics, METRIC_REQUESTS_THROTTLED, &label, (double)dispatch->quotas.throttled[i]);
-    }
 }
 
 /* ---- small things that several handlers need ----------------------------------------------------------------------- */

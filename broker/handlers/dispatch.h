@@ -42,6 +42,8 @@ struct dispatch {
     struct quotas quotas;
     size_t waiting_fetch_bytes; /* of fetches that are not answered yet; beyond WAITING_FETCH_BYTES_MAX none waits any longer */
     struct histogram *times;    /* of the APIs in the order of handlers[], then of the fetches of followers */
+    uint64_t *throttled;        /* in the same order: answers that told somebody to wait */
+    struct call *running;       /* its handler runs */
     uint64_t refused_count;     /* requests that cost their connection */
 };
 

@@ -8,6 +8,7 @@
 #include "broker/handlers/handler.h"
 #include "broker/replica/fetch_session.h"
 #include "common/assert.h"
+#include "common/checked.h"
 
 #define TOPIC_IDS_FROM     13
 #define REPLICA_STATE_FROM 15
@@ -147,11 +148,13 @@ static void on_fetched(struct replica_fetch *fetch, int64_t now_us)
     struct fetch_response response = {.error_code = (int16_t)fetch->error, .session_id = fetch->answer_session_id};
     (void)now_us;
     end_wait(f);
+    call_resume(f->call);
     if (!fetch->error) {
         response.throttle_time_ms = charge(f);
         group_results(f, &response);
         add_endpoints(f, &response);
     }
+    response.throttle_time_ms = max_i32(response.throttle_time_ms, call_throttle(f->call));
     call_send_pieces(f->call, &response, on_records, f);
     replica_manager_release_fetch(fetch);
     call_end(f->call);

@@ -28,6 +28,10 @@ struct call {
     size_t timed_as; /* place in dispatch.times */
     struct arena arena;
     void *state; /* of a handler that waits; in the arena */
+    /* Its client has a quota of time (call_quota.c). */
+    bool is_metered, is_throttled;
+    struct slice user, client_id; /* while it is metered: in the arena */
+    int64_t working_since_ns;     /* 0: nobody works on it, or it is not metered */
 };
 
 /* Answers and ends the call. `response` is the API's response struct. */
@@ -57,6 +61,17 @@ int64_t call_quota(const struct call *call, enum quota_kind kind, struct slice c
 /* The caller's bytes pass (client quotas): for how many milliseconds it must be silent, as the answer says; its connection is muted for so
  * long. */
 int32_t call_charge(struct call *call, enum quota_kind kind, struct slice client_id, int64_t bytes);
+/* A call that waited is taken up again, beyond answering: its time counts. */
+void call_resume(struct call *call);
+/* For how long the client must be silent because of the time that it took; its connection is muted for so long. call_respond() does it. */
+int32_t call_throttle(struct call *call);
+/* Of dispatch.c: a call begins; it waits, for somebody or for its end; its answer says how long to be silent, unless it does already. */
+void call_meter(struct call *call);
+void call_pause(struct call *call);
+int64_t call_count_time(struct call *call);
+const void *call_with_throttle(struct call *call, const void *response, int32_t throttle_ms);
+/* Of an answer that is encoded already: whether *throttle_ms goes in place of its first four bytes. */
+bool call_heed_throttle(struct call *call, struct slice body, int32_t *throttle_ms);
 /* The records are on their way into the log: the call keeps no slice of the frame. */
 void call_release_frame(struct call *call);
 

@@ -108,6 +108,7 @@ void topic_creation_start(struct dispatch *dispatch, struct slice name)
 void dispatch_deinit(struct dispatch *dispatch)
 {
     quotas_deinit(&dispatch->quotas);
+    mem_free(dispatch->throttled);
     for (struct list_node *node; (node = list_first(&dispatch->creations));) {
         struct topic_creation *creation = CONTAINER_OF(node, struct topic_creation, node);
         controller_channel_cancel_forward(&creation->forward);

@@ -139,6 +139,12 @@ static int64_t wall_ms(struct env *env)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static int64_t clock_ns(struct env *env)
+{
+    (void)env;
+    return (int64_t)uv_hrtime();
+}
+
 static uint64_t random64(struct env *env)
 {
     struct io *io = io_of(env);
@@ -159,6 +165,7 @@ static void mark(struct env *env, const char *name)
 
 static const struct env_ops ops = {
     .wall_ms = wall_ms,
+    .clock_ns = clock_ns,
     .random64 = random64,
     .open = io_file_open,
     .file_close = io_file_close,

@@ -32,6 +32,7 @@ static const struct image_quota_value *value_of(const struct image *image, const
 {
     static const char *const keys[QUOTA_KINDS] = {[QUOTA_PRODUCE] = "producer_byte_rate",
                                                   [QUOTA_FETCH] = "consumer_byte_rate",
+                                                  [QUOTA_REQUEST] = "request_percentage",
                                                   [QUOTA_CONNECT] = "connection_creation_rate",
                                                   [QUOTA_MUTATION] = "controller_mutation_rate"};
     const struct image_quota *quota = image_quota_get(image, entity);
@@ -76,11 +77,18 @@ static const struct image_quota_value *find_quota(const struct image *image, enu
     return value;
 }
 
+/* In what is charged, a second: requests are charged nanoseconds, and 100 percent are a second of the one thread. */
+static double rate_of(enum quota_kind kind, const struct image_quota_value *quota)
+{
+    return kind == QUOTA_REQUEST ? quota->value / 100 * 1e9 : quota->value;
+}
+
 int64_t quotas_rate(const struct image *image, enum quota_kind kind, struct slice user, struct slice client_id)
 {
     struct precedence found;
     const struct image_quota_value *quota = map_count(&image->quotas) ? find_quota(image, kind, user, client_id, &found) : NULL;
-    return quota && quota->value < (double)INT64_MAX ? (int64_t)quota->value : INT64_MAX;
+    double rate = quota ? rate_of(kind, quota) : 0;
+    return quota && rate < (double)INT64_MAX ? (int64_t)rate : INT64_MAX;
 }
 
 /* ---- what is used ---------------------------------------------------------------------------------------------------- */
@@ -129,8 +137,8 @@ static struct token_bucket *find_bucket(struct quotas *quotas, const struct imag
     write_key(&key, found, user, client_id);
     struct quota_bucket *own = bucket_of(&quotas->buckets[kind], writer_slice(&key), now_us);
     writer_deinit(&key);
-    if (own) own->rate = quota->value;
-    *rate = quota->value;
+    *rate = rate_of(kind, quota);
+    if (own) own->rate = *rate;
     return own ? &own->bucket : &quotas->for_others[kind];
 }
 

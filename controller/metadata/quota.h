@@ -1,5 +1,6 @@
-/* Client quotas: how many bytes a second a user, a client id, or both may produce and consume on this broker (KIP-13, KIP-219), how many
- * partitions they may create and delete (KIP-599), and how often an address may connect (KIP-612).
+/* Client quotas: how many bytes a second a user, a client id, or both may produce and consume on this broker (KIP-13, KIP-219), how much of
+ * the time of its thread (KIP-124), how many partitions they may create and delete (KIP-599), and how often an address may connect
+ * (KIP-612).
  *
  * What is set is in the metadata (image.quotas), in Kafka's order of precedence; a quota of a default holds for each user or client id by
  * itself. Who exceeds its quota is answered at once, told for how long it should be silent, and not read from for so long: the caller does
@@ -16,7 +17,7 @@
 
 #define QUOTA_BUCKETS_MAX 4096
 
-enum quota_kind { QUOTA_PRODUCE, QUOTA_FETCH, QUOTA_CONNECT, QUOTA_MUTATION, QUOTA_KINDS };
+enum quota_kind { QUOTA_PRODUCE, QUOTA_FETCH, QUOTA_REQUEST, QUOTA_CONNECT, QUOTA_MUTATION, QUOTA_KINDS };
 
 struct quotas {
     struct map buckets[QUOTA_KINDS];             /* struct quota_bucket by the name of whose it is */
@@ -26,9 +27,9 @@ struct quotas {
 
 void quotas_init(struct quotas *quotas, uint64_t seed);
 void quotas_deinit(struct quotas *quotas);
-/* Bytes a second; INT64_MAX: there is no quota for them. `user` without "User:". */
+/* Bytes (of requests: nanoseconds) a second; INT64_MAX: there is no quota for them. `user` without "User:". */
 int64_t quotas_rate(const struct image *image, enum quota_kind kind, struct slice user, struct slice client_id);
-/* Somebody's bytes pass. How long the client must be silent, in microseconds; 0: not at all. */
+/* Somebody's bytes pass, or nanoseconds of the thread. How long the client must be silent, in microseconds; 0: not at all. */
 int64_t quotas_charge(struct quotas *quotas, const struct image *image, enum quota_kind kind, struct slice user, struct slice client_id,
                       int64_t bytes, int64_t now_us);
 /* "User:alice" is alice. */

@@ -243,6 +243,8 @@ struct sim *sim_create(uint64_t seed)
     return sim;
 }
 
+void sim_set_work(struct sim *sim, int64_t step_ns) { sim->work_step_ns = step_ns; }
+
 void sim_destroy(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->node_count; i++) {

@@ -206,6 +206,12 @@ static int64_t node_wall_ms(struct env *env)
     const struct sim_node *node = sim_env_of(env)->node;
     return node->sim->now_us / SIM_MS + node->wall_offset_ms;
 }
+static int64_t node_clock_ns(struct env *env)
+{
+    struct sim *sim = sim_env_of(env)->node->sim;
+    sim->work_ns += sim->work_step_ns;
+    return sim->now_us * 1000 + sim->work_ns;
+}
 static uint64_t node_random64(struct env *env) { return prng_next(&sim_env_of(env)->node->random); }
 static void node_mark(struct env *env, const char *name) { sim_mark_add(sim_env_of(env)->node->sim, name); }
 
@@ -223,6 +229,7 @@ static void node_deadline_changed(struct env *base, int64_t at_us)
 
 static const struct env_ops ops = {
     .wall_ms = node_wall_ms,
+    .clock_ns = node_clock_ns,
     .random64 = node_random64,
     .open = sim_file_open,
     .file_close = sim_file_close,

@@ -29,6 +29,8 @@ struct sim_node;
 
 struct sim *sim_create(uint64_t seed);
 /* Kills the nodes that still run (destroy is called), then frees everything. */
+/* Work takes no time here; for those who measure it, so much passes between two looks at env_clock_ns(). */
+void sim_set_work(struct sim *sim, int64_t step_ns);
 void sim_destroy(struct sim *sim);
 
 /* ---- time ---------------------------------------------------------------------------------------------------------- */

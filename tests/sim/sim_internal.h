@@ -37,6 +37,7 @@ struct sim_mark {
 struct sim {
     uint64_t seed;
     int64_t now_us;
+    int64_t work_ns, work_step_ns; /* of sim_set_work() */
     struct sim_event **events;
     uint32_t event_count, event_capacity;
     uint64_t events_run, events_at_this_instant;

@@ -339,6 +339,49 @@ START_TEST(a_quota_of_partitions_is_kept_by_the_controller_and_heeded_by_the_bro
 }
 END_TEST
 
+static void set_time_quota(struct fixture *f, double percent)
+{
+    struct alter_client_quotas_request_entity entity = {SLICE_LITERAL("client-id"), SLICE_NULL};
+    struct alter_client_quotas_request_ops op = {.key = SLICE_LITERAL("request_percentage"), .value = percent};
+    struct alter_client_quotas_request_entries entry = {.entity = &entity, .entity_count = 1, .ops = &op, .ops_count = 1};
+    struct alter_client_quotas_request alter = {.entries = &entry, .entries_count = 1};
+    const struct alter_client_quotas_response *altered = fixture_ask(f, API_ALTER_CLIENT_QUOTAS, 1, &alter);
+    ck_assert_int_eq(altered->entries[0].error_code, 0);
+}
+
+static int32_t metadata_throttle(struct fixture *f)
+{
+    struct metadata_request request = {.topics_count = 0};
+    return ((const struct metadata_response *)fixture_ask(f, API_METADATA, 9, &request))->throttle_time_ms;
+}
+
+START_TEST(who_takes_too_much_of_the_threads_time_is_told_and_not_heard)
+{
+    struct fixture *f = fixture_create("");
+    sim_set_work(f->sim, 5 * 1000000); /* a request takes 10 ms, half of them before its answer */
+    for (int i = 0; i < 5; i++) ck_assert_int_eq(metadata_throttle(f), 0);
+    set_time_quota(f, 2);
+    ck_assert_int_eq(metadata_throttle(f), 0); /* a second's worth is there at first: 20 ms */
+    ck_assert_int_eq(metadata_throttle(f), 0);
+    int32_t throttle_ms = metadata_throttle(f);
+    ck_assert_int_gt(throttle_ms, 200);
+    ck_assert_int_le(throttle_ms, 250);
+    /* Answers that the controller made say it, too. */
+    int64_t before_us = env_now_us(f->client);
+    struct create_topics_request_topics topic = {.name = SLICE_LITERAL("a"), .num_partitions = 1, .replication_factor = 1};
+    struct create_topics_request request = {.topics = &topic, .topics_count = 1, .timeout_ms = 1000};
+    const struct create_topics_response *created = fixture_ask(f, API_CREATE_TOPICS, 7, &request);
+    ck_assert_int_eq(created->topics[0].error_code, 0);
+    ck_assert(slice_equal_str(created->topics[0].name, "a"));
+    ck_assert_int_gt(created->throttle_time_ms, 0);
+    ck_assert_int_ge(env_now_us(f->client) - before_us, 200 * SIM_MS); /* it was not heard */
+    sim_set_work(f->sim, 500 * 1000000);
+    throttle_ms = metadata_throttle(f);
+    ck_assert_int_eq(throttle_ms, 1000); /* at most */
+    fixture_end(f);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cluster_admin");
@@ -351,6 +394,7 @@ int main(void)
     tcase_add_test(tcase, unsecured_answers_at_every_version);
     tcase_add_test(tcase, config_resources_are_listed);
     tcase_add_test(tcase, a_quota_of_partitions_is_kept_by_the_controller_and_heeded_by_the_broker);
+    tcase_add_test(tcase, who_takes_too_much_of_the_threads_time_is_told_and_not_heard);
     tcase_add_test(tcase, quotas_features_elections_and_removals_at_every_version);
     tcase_add_test(tcase, a_broker_that_runs_registers_anew);
     SRunner *runner = srunner_create(suite);
