@@ -102,13 +102,12 @@ const void *call_with_throttle(struct call *call, const void *response, int32_t 
 }
 
 /* The controller counts partitions, and may say for how long the client must be silent. */
-bool call_heed_throttle(struct call *call, struct slice body, int32_t *throttle_ms)
+bool call_heed_throttle(struct call *call, struct slice body, int32_t throttle_ms)
 {
     struct reader r = reader_make(body);
     if (!codec_begins_with(api_response(call->api_key), call->api_version, THROTTLE_TIME)) return false;
     int32_t told_ms = reader_i32(&r);
     if (!reader_ok(&r)) return false;
     if (told_ms > 0 && call->request->connection) mute(call, told_ms * INT64_C(1000));
-    if (told_ms >= *throttle_ms) return false;
-    return true;
+    return told_ms < throttle_ms;
 }

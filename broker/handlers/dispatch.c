@@ -108,7 +108,7 @@ void call_respond_encoded(struct call *call, struct buf *frame, struct slice bod
     size_t count = 0;
     int32_t throttle_ms = call_throttle(call);
     begin_answer(call, &w, 8);
-    if (call_heed_throttle(call, body, &throttle_ms)) {
+    if (call_heed_throttle(call, body, throttle_ms)) {
         writer_i32(&w, throttle_ms);
         body = slice_make(body.p + 4, body.n - 4);
     }

@@ -70,8 +70,8 @@ void call_meter(struct call *call);
 void call_pause(struct call *call);
 int64_t call_count_time(struct call *call);
 const void *call_with_throttle(struct call *call, const void *response, int32_t throttle_ms);
-/* Of an answer that is encoded already: whether *throttle_ms goes in place of its first four bytes. */
-bool call_heed_throttle(struct call *call, struct slice body, int32_t *throttle_ms);
+/* Of an answer that is encoded already: whether throttle_ms goes in place of its first four bytes. */
+bool call_heed_throttle(struct call *call, struct slice body, int32_t throttle_ms);
 /* The records are on their way into the log: the call keeps no slice of the frame. */
 void call_release_frame(struct call *call);
 
