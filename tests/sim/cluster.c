@@ -196,6 +196,9 @@ static void cluster_begin(struct cluster *cluster, const struct cluster_options 
     workload_add_clients(&cluster->workload);
     faults_init(cluster, options->faults);
     if (cluster->is_enabled[FAULT_RECREATE]) name_topics_by_id(&cluster->workload);
+    /* There and back while logs of the same name are deleted and created. */
+    bool is_restless = cluster->is_enabled[FAULT_RECREATE] && !options->has_groups;
+    if (is_restless && prng_chance(&prng, 1, 2)) cluster->workload.move_us = 60 * SIM_MS;
     sim_after_each_event(cluster->sim, after_event, cluster);
     for (uint32_t i = 0; i < cluster->node_count; i++) {
         sim_node_start(cluster->nodes[i].node);
