@@ -435,12 +435,12 @@ table("ListPartitionReassignments", {
 })
 table("AlterClientQuotas", {
     "user": quota([("user", "alice")], ("producer_byte_rate", 1000.0), ("request_percentage", 12.5)), "default": quota([("client-id", None)], ("consumer_byte_rate", 5.0)),
-    "both": quota([("user", "bob"), ("client-id", "x")], ("consumer_byte_rate", 7.0)), "address": quota([("ip", "127.0.0.1")], ("connection_creation_rate", 5.0)),
+    "both": quota([("user", "bob"), ("client-id", "x")], ("consumer_byte_rate", 7.0)), "address": quota([("ip", "127.0.0.9")], ("connection_creation_rate", 5.0)),
     "check only": quota([("user", "carol")], ("producer_byte_rate", 1.0), only_check=True), "no entity": quota([], ("producer_byte_rate", 1.0)),
     "odd entity": quota([("planet", "earth")], ("producer_byte_rate", 1.0)), "empty name": quota([("user", "")], ("producer_byte_rate", 1.0)),
     "odd key": quota([("user", "alice")], ("colour", 1.0)), "key of another": quota([("user", "alice")], ("connection_creation_rate", 1.0)),
     "zero": quota([("user", "alice")], ("producer_byte_rate", 0.0)), "negative": quota([("user", "alice")], ("producer_byte_rate", -1.0)),
-    "half": quota([("user", "alice")], ("producer_byte_rate", 1.5)), "user and address": quota([("user", "a"), ("ip", "127.0.0.1")], ("producer_byte_rate", 1.0)),
+    "half": quota([("user", "alice")], ("producer_byte_rate", 1.5)), "user and address": quota([("user", "a"), ("ip", "127.0.0.9")], ("producer_byte_rate", 1.0)),
     "remove": quota([("user", "alice")], ("request_percentage", None)), "remove what is not set": quota([("user", "dave")], ("request_percentage", None)), "nothing": {},
 })
 table("DescribeClientQuotas", {

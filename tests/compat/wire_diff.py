@@ -199,7 +199,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--most", type=int, default=20000, help="no more generated cases than these")
     options = parser.parse_args()
-    run = Run(Peer(options.kafka, closes_doubted=3), Peer(options.skiff), options)
+    run = Run(Peer(options.kafka), Peer(options.skiff), options)
     run.run()
     return 1 if run.failures else 0
 

@@ -40,11 +40,7 @@ class Unready(Exception):
 
 
 class Peer:
-    """`closes_doubted`: for seconds, now and then, Kafka 4.3.1 closes every connection; so many closes are not believed, while others are
-    answered."""
-
-    def __init__(self, address, closes_doubted=0):
-        self.closes_doubted = closes_doubted
+    def __init__(self, address):
         host, port = address.rsplit(":", 1)
         self.address = (host, int(port))
         self.ids, self.producers, self.sessions = {}, {}, {}
@@ -79,13 +75,7 @@ class Peer:
         return self.ask_bytes(api, version, kmsg.encode(SCHEMA[api + "Request"], version, request), head)
 
     def ask_bytes(self, api, version, body, head=None):
-        closes = 0
-        for _ in range(40):
-            answer = self.call(api, version, body, head)
-            if answer != CLOSED or closes == self.closes_doubted:
-                break
-            closes += self.call("ApiVersions", 0, b"") != CLOSED
-            time.sleep(0.05 if closes else 0.5)
+        answer = self.call(api, version, body, head)
         return answer if isinstance(answer, str) else self.read(api, version, answer)
 
     def must(self, api, version, request):
