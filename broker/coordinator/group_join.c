@@ -182,6 +182,7 @@ static void answer_replacement(struct group_shard *shard, struct group_member *m
     request->out.join.skip_assignment = can_skip && is_leader;
     if (!can_skip) request->out.join.leader = arena_copy(&request->arena, swap->leader_id);
     request_complete(shard, request);
+    member_schedule(shard, member); /* its timer did not count while it waited */
 }
 
 void on_static_stored(struct group_shard *shard, struct group_batch *batch, enum kafka_error error)

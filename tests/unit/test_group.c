@@ -621,6 +621,24 @@ START_TEST(a_replacement_that_cannot_be_stored_is_taken_back)
 }
 END_TEST
 
+/* Its session does not count while it waits, and must count afterwards: its process may be gone. */
+START_TEST(g_live_a_replacement_that_was_stored_late_has_a_session)
+{
+    (void)stable_static(9, "one");
+    f.config.offsets_commit_timeout_ms = 60000;
+    f.is_auto = false;
+    struct ask *back = join(&f, (struct joiner){.version = 9, .instance = "one", .metadata = "m"});
+    pass_ms(&f, 20000);
+    commit_all(&f);
+    ck_assert_int_eq(join_error(back), KAFKA_NONE);
+    pass_ms(&f, 9999);
+    ck_assert_int_eq(state(), GROUP_STABLE);
+    pass_ms(&f, 1);
+    ck_assert_int_eq(state(), GROUP_EMPTY);
+    commit_all(&f);
+}
+END_TEST
+
 START_TEST(a_replacement_with_another_choice_of_protocol_rebalances)
 {
     const char *old = stable_alone(&f, (struct joiner){.version = 9, .instance = "one", .protocols = {"a", "b"}});
@@ -751,6 +769,7 @@ int main(void)
     tcase_add_test(tcase, a_static_member_comes_back_without_a_rebalance);
     tcase_add_test(tcase, before_version_9_a_returning_leader_is_told_that_another_leads);
     tcase_add_test(tcase, a_replacement_that_cannot_be_stored_is_taken_back);
+    tcase_add_test(tcase, g_live_a_replacement_that_was_stored_late_has_a_session);
     tcase_add_test(tcase, a_replacement_with_another_choice_of_protocol_rebalances);
     tcase_add_test(tcase, a_replacement_fences_who_waits);
     tcase_add_test(tcase, a_static_member_that_does_not_rejoin_stays_until_its_session_ends);
