@@ -5,6 +5,7 @@
 #include "broker/coordinator/group_internal.h"
 
 #include "common/assert.h"
+#include "common/checked.h"
 
 #define EXPIRY_RECORDS_PER_STEP 20000 /* bounds the memory of one round; the rest follows soon */
 #define EXPIRY_GO_ON_MS         100
@@ -27,16 +28,21 @@ static bool is_expired(const struct group_shard *shard, const struct group *grou
     struct committed_offset offset = group_topic_at(topic, i);
     if (!unused_since(group, &offset, &since_ms)) return false;
     if (offset.expire_ms >= 0) return shard->wall_ms >= offset.expire_ms;
-    return shard->wall_ms - since_ms >= shard->config->offsets_retention_ms;
+    return shard->wall_ms >= saturating_add_i64(since_ms, shard->config->offsets_retention_ms);
+}
+
+/* Whether somebody subscribes to the topic takes longest to find out, so it is asked last. */
+static uint64_t count_expired_of(const struct group_shard *shard, const struct group *group, const struct group_topic *topic)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < group_topic_count(topic); i++) count += is_expired(shard, group, topic, i);
+    return count > 0 && group_is_subscribed(group, group_topic_name(topic)) ? 0 : count;
 }
 
 static uint64_t count_expired(const struct group_shard *shard, const struct group *group)
 {
     uint64_t count = 0;
-    MAP_FOR_EACH (&group->offsets.topics, const struct group_topic, topic) {
-        if (group_is_subscribed(group, group_topic_name(topic))) continue;
-        for (uint32_t i = 0; i < group_topic_count(topic); i++) count += is_expired(shard, group, topic, i);
-    }
+    MAP_FOR_EACH (&group->offsets.topics, const struct group_topic, topic) count += count_expired_of(shard, group, topic);
     return count;
 }
 
@@ -44,7 +50,7 @@ static void add_expired(const struct group_shard *shard, struct group_batch *bat
 {
     const struct group *group = batch->group;
     MAP_FOR_EACH (&group->offsets.topics, const struct group_topic, topic) {
-        if (group_is_subscribed(group, group_topic_name(topic))) continue;
+        if (count_expired_of(shard, group, topic) == 0) continue;
         for (uint32_t i = 0; i < group_topic_count(topic) && batch->append.count < GROUP_BATCH_RECORDS_MAX; i++)
             if (is_expired(shard, group, topic, i))
                 batch_add_offset_tombstone(batch, group_topic_name(topic), group_topic_at(topic, i).partition);

@@ -415,6 +415,35 @@ START_TEST(g_exp_a_large_group_goes_in_rounds)
 }
 END_TEST
 
+static void load_offset(struct fixture *g, int32_t partition, int64_t commit_ms)
+{
+    struct writer key, value;
+    struct offset_commit_value offset = {
+        .offset = 1, .leader_epoch = -1, .metadata = T(""), .commit_timestamp = commit_ms, .expire_timestamp = -1};
+    writer_init(&key, 64);
+    writer_init(&value, 64);
+    group_record_write_offset_key(&key, T("g"), T("t"), partition);
+    group_record_write_offset(&value, &offset);
+    step(g, (struct group_event){.type = GROUP_EVENT_RECORD, .record = {writer_slice(&key), writer_slice(&value)}});
+    writer_deinit(&key);
+    writer_deinit(&value);
+}
+
+/* A client that calls itself an administrator's writes what it likes into the log. */
+START_TEST(g_exp_times_without_sense_are_long_ago_or_never)
+{
+    struct fixture loaded;
+    fixture_init_loading(&loaded);
+    load_offset(&loaded, 0, INT64_MIN);
+    load_offset(&loaded, 1, INT64_MAX);
+    step(&loaded, (struct group_event){.type = GROUP_EVENT_LOADED});
+    pass_ms(&loaded, 8 * DAY_MS);
+    ck_assert_int_eq(fetched(&loaded, "t", 0), -1);
+    ck_assert_int_eq(fetched(&loaded, "t", 1), 1);
+    fixture_deinit(&loaded);
+}
+END_TEST
+
 START_TEST(offsets_of_a_deleted_topic_go_with_it)
 {
     commit(&f, (struct committer){.version = 10, .offset = 1, .topic_id = first_id});
@@ -608,6 +637,7 @@ int main(void)
     tcase_add_test(tcase, g_exp_the_tombstone_is_committed_before_anything_is_forgotten);
     tcase_add_test(tcase, g_exp_what_is_being_committed_again_does_not_expire);
     tcase_add_test(tcase, g_exp_a_large_group_goes_in_rounds);
+    tcase_add_test(tcase, g_exp_times_without_sense_are_long_ago_or_never);
     tcase_add_test(tcase, offsets_of_a_deleted_topic_go_with_it);
     tcase_add_test(tcase, g_offdur_nothing_is_served_before_all_is_loaded);
     tcase_add_test(tcase, g_race_who_waits_is_sent_on_when_the_coordinator_moves);
