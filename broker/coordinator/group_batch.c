@@ -179,6 +179,15 @@ void batch_submit(struct group_shard *shard, struct group_batch *batch, struct g
     timer_set(shard, &batch->timer, shard->config->offsets_commit_timeout_ms);
 }
 
+struct group_batch *batch_with_room(struct group_shard *shard, struct group_batch *batch)
+{
+    struct group *group = batch->group;
+    ASSERT(batch->kind == BATCH_OFFSETS);
+    if (batch->append.count < GROUP_BATCH_RECORDS_MAX) return batch;
+    batch_submit(shard, batch, NULL);
+    return batch_create(group, BATCH_OFFSETS);
+}
+
 struct group_batch *batch_newest(struct group_shard *shard, const struct group *group)
 {
     for (struct list_node *node = list_last(&shard->batches); node && node != &shard->batches.head; node = node->prev) {

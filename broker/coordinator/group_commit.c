@@ -258,13 +258,21 @@ void on_offset_delete(struct group_shard *shard, struct group_request *request)
 
 /* ---- DeleteGroups, one of them ---- */
 
-static void add_all_tombstones(struct group_shard *shard, struct group_batch *batch)
+/* The last batch has the group's own, which ends whatever an earlier one may leave when it is refused. */
+static struct group_batch *add_all_tombstones(struct group_shard *shard, struct group *group)
 {
-    MAP_FOR_EACH (&batch->group->offsets.topics, const struct group_topic, topic) {
-        for (uint32_t i = 0; i < group_topic_count(topic); i++)
-            batch_add_offset_tombstone(batch, group_topic_name(topic), group_topic_at(topic, i).partition);
-    }
+    struct group_batch *batch = batch_create(group, BATCH_OFFSETS);
     batch_add_tombstones_under_way(shard, batch, SLICE_NULL);
+    MAP_FOR_EACH (&group->offsets.topics, const struct group_topic, topic) {
+        for (uint32_t i = 0; i < group_topic_count(topic); i++) {
+            batch = batch_with_room(shard, batch);
+            batch_add_offset_tombstone(batch, group_topic_name(topic), group_topic_at(topic, i).partition);
+        }
+    }
+    batch = batch_with_room(shard, batch);
+    batch->kind = BATCH_DELETE;
+    batch_add_group_tombstone(batch);
+    return batch;
 }
 
 void on_delete(struct group_shard *shard, struct group_request *request)
@@ -279,9 +287,6 @@ void on_delete(struct group_shard *shard, struct group_request *request)
         request_fail(shard, request, KAFKA_NON_EMPTY_GROUP);
         return;
     }
-    struct group_batch *batch = batch_create(group, BATCH_DELETE);
-    add_all_tombstones(shard, batch);
-    batch_add_group_tombstone(batch);
     shard->counters.groups_deleted++;
-    batch_submit(shard, batch, request);
+    batch_submit(shard, add_all_tombstones(shard, group), request);
 }

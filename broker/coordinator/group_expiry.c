@@ -113,10 +113,7 @@ static void drop_topic(struct group_shard *shard, struct group *group, struct sl
     for (uint32_t i = 0; topic && i < group_topic_count(topic); i++) {
         struct committed_offset offset = group_topic_at(topic, i);
         if (!is_of(&offset, id)) continue;
-        if (batch->append.count >= GROUP_BATCH_RECORDS_MAX) {
-            batch_submit(shard, batch, NULL);
-            batch = batch_create(group, BATCH_OFFSETS);
-        }
+        batch = batch_with_room(shard, batch);
         batch_add_offset_tombstone(batch, name, offset.partition);
     }
     submit_or_destroy(shard, batch);

@@ -77,6 +77,8 @@ void batch_add_metadata(struct group_batch *batch, const struct sync_group_reque
 void batch_add_group_tombstone(struct group_batch *batch);
 /* The metadata record that the log has already. */
 void batch_add_logged_metadata(struct group_batch *batch);
+/* The batch, or, when it has GROUP_BATCH_RECORDS_MAX records, another one behind it: only for tombstones of offsets. */
+struct group_batch *batch_with_room(struct group_shard *shard, struct group_batch *batch);
 /* Asks for the append; the batch is the shard's from here on. */
 void batch_submit(struct group_shard *shard, struct group_batch *batch, struct group_request *request);
 void on_appended(struct group_shard *shard, uint64_t token, enum kafka_error error);

@@ -242,6 +242,33 @@ START_TEST(delete_group_checks_and_deletes_all)
 }
 END_TEST
 
+/* All tombstones of a large group in one record batch would be more than max.message.bytes: it could never be deleted. */
+START_TEST(a_large_group_is_deleted_in_several_appends)
+{
+    for (int32_t i = 0; i < 2500; i++) commit(&f, (struct committer){.partition = i, .offset = 1});
+    f.is_auto = false;
+    struct ask *under_way = commit(&f, (struct committer){.partition = 2500, .offset = 1});
+    struct ask *deletion = delete_group(&f, "g");
+    ck_assert_uint_eq(f.flight_count, 4);
+    for (size_t i = 0; i < f.flight_count; i++) ck_assert_uint_le(f.flight[i]->count, GROUP_BATCH_RECORDS_MAX);
+    struct ask *after = commit(&f, (struct committer){.offset = 3});
+    commit_one(&f);
+    commit_one(&f);
+    ck_assert(under_way->is_done);
+    ck_assert(!deletion->is_done);
+    refuse_one(&f, KAFKA_NOT_ENOUGH_REPLICAS); /* the last, with the group's own tombstone */
+    ck_assert_int_eq(deletion->request.out.deleted, KAFKA_COORDINATOR_NOT_AVAILABLE);
+    commit_all(&f);
+    ck_assert_int_eq(commit_error(after), KAFKA_NONE);
+    ck_assert_uint_eq(f.shard.offset_count, 502); /* what the last append would have deleted, and the commit that waited */
+    deletion = delete_group(&f, "g");
+    commit_all(&f);
+    ck_assert_int_eq(deletion->request.out.deleted, KAFKA_NONE);
+    ck_assert_ptr_null(find_group(&f, "g"));
+    ck_assert_uint_eq(f.shard.offset_count, 0);
+}
+END_TEST
+
 START_TEST(who_comes_while_a_group_is_deleted_waits_for_the_outcome)
 {
     commit(&f, (struct committer){.offset = 1});
@@ -626,6 +653,7 @@ int main(void)
     tcase_add_test(tcase, g_proto_garbage_for_a_subscription_only_keeps_its_own_offsets);
     tcase_add_test(tcase, offset_delete_counts_what_is_being_committed);
     tcase_add_test(tcase, delete_group_checks_and_deletes_all);
+    tcase_add_test(tcase, a_large_group_is_deleted_in_several_appends);
     tcase_add_test(tcase, who_comes_while_a_group_is_deleted_waits_for_the_outcome);
     tcase_add_test(tcase, each_of_those_who_waited_gets_an_id_of_its_own);
     tcase_add_test(tcase, a_refused_deletion_leaves_the_group_to_those_who_waited);
