@@ -2,6 +2,8 @@
  * What the coordinator decides is in broker/coordinator. */
 #include "broker/handlers/group_call.h"
 
+#include "common/map.h"
+
 #define AUTHORIZED_OPERATIONS_UNKNOWN INT32_MIN
 #define ERROR_TEXT_FROM               6 /* DescribeGroups */
 #define PROTOCOL_TOLD_FROM            5 /* SyncGroup */
@@ -155,11 +157,29 @@ static void answer_delete(struct group_fan *fan)
     call_respond(call, &response);
 }
 
+/* Each name once: the second deletion would only say that the group is gone. */
+static size_t take_distinct(const struct delete_groups_request *request, struct slice *names)
+{
+    struct map seen;
+    size_t count = 0;
+    map_init(&seen, 0);
+    for (int32_t i = 0; i < request->groups_names_count; i++) {
+        struct slice name = request->groups_names[i];
+        if (map_get(&seen, name)) continue;
+        names[count++] = name;
+        map_put(&seen, name, names);
+    }
+    map_deinit(&seen);
+    return count;
+}
+
 enum request_progress handle_delete_groups(struct call *call, const void *message)
 {
     const struct delete_groups_request *request = message;
     if (request->groups_names_count > GROUPS_PER_REQUEST_MAX) return group_fan_refuse(call, request->groups_names_count);
-    struct group_fan *fan = group_fan_create(call, (size_t)request->groups_names_count, answer_delete);
-    for (int32_t i = 0; i < request->groups_names_count; i++) (void)group_fan_ask(fan, (size_t)i, GROUP_DELETE, request->groups_names[i]);
+    struct slice *names = arena_calloc(&call->arena, (size_t)request->groups_names_count, sizeof *names);
+    size_t count = take_distinct(request, names);
+    struct group_fan *fan = group_fan_create(call, count, answer_delete);
+    for (size_t i = 0; i < count; i++) (void)group_fan_ask(fan, i, GROUP_DELETE, names[i]);
     return group_fan_send(fan);
 }

@@ -580,6 +580,22 @@ START_TEST(offsets_of_partitions_that_do_not_exist_are_refused)
 }
 END_TEST
 
+START_TEST(a_group_that_is_named_twice_is_deleted_once)
+{
+    struct fixture *f;
+    (void)begin(&f, SETTINGS, 1);
+    ck_assert_int_eq(commit(f, 7), KAFKA_NONE);
+    struct slice names[] = {SLICE_LITERAL(GROUP), SLICE_LITERAL("unknown"), SLICE_LITERAL(GROUP)};
+    struct delete_groups_request request = {.groups_names = names, .groups_names_count = 3};
+    const struct delete_groups_response *response = fixture_ask(f, API_DELETE_GROUPS, 2, &request);
+    ck_assert_int_eq(response->results_count, 2);
+    for (int32_t i = 0; i < 2; i++) ck_assert(slice_equal(response->results[i].group_id, names[i]));
+    ck_assert_int_eq(response->results[0].error_code, KAFKA_NONE);
+    ck_assert_int_eq(response->results[1].error_code, KAFKA_GROUP_ID_NOT_FOUND);
+    fixture_end(f);
+}
+END_TEST
+
 START_TEST(who_asks_is_told_why_the_group_rebalanced)
 {
     struct fixture *f;
@@ -772,6 +788,7 @@ int main(void)
     tcase_add_test(node, a_client_that_waits_may_leave);
     tcase_add_test(node, a_node_may_die_while_clients_wait);
     tcase_add_test(node, offsets_of_partitions_that_do_not_exist_are_refused);
+    tcase_add_test(node, a_group_that_is_named_twice_is_deleted_once);
     tcase_add_test(node, who_asks_is_told_why_the_group_rebalanced);
     tcase_add_test(node, trap_31_strangers_do_not_write_to_internal_topics);
     tcase_add_test(node, trap_25_offsets_at_every_version);
