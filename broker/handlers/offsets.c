@@ -257,6 +257,16 @@ static void resolve_ids(struct call *call, struct offset_fetch_request_groups *a
     }
 }
 
+/* By name a topic is meant that exists now: offsets of one that had its name and was deleted, while nobody coordinated the group, would
+ * let a consumer pass over records that it never saw. */
+static void note_ids(struct call *call, struct offset_fetch_request_groups *asked)
+{
+    for (int32_t i = 0; i < asked->topics_count; i++) {
+        const struct image_topic *topic = image_topic_by_name(call_image(call), asked->topics[i].name);
+        if (topic) asked->topics[i].topic_id = topic->id;
+    }
+}
+
 enum request_progress handle_offset_fetch(struct call *call, const void *message)
 {
     const struct offset_fetch_request *request = message;
@@ -275,7 +285,10 @@ enum request_progress handle_offset_fetch(struct call *call, const void *message
         if (wants_all && map_get(&told, context->groups[i].group_id)) continue;
         if (wants_all) map_put(&told, context->groups[i].group_id, fan);
         context->known[i] = context->groups[i];
-        if (call->api_version >= TOPIC_IDS_FROM) resolve_ids(call, &context->groups[i], &context->known[i]);
+        if (call->api_version >= TOPIC_IDS_FROM)
+            resolve_ids(call, &context->groups[i], &context->known[i]);
+        else
+            note_ids(call, &context->groups[i]);
         struct group_request *ask = group_fan_ask(fan, i, GROUP_OFFSET_FETCH, context->groups[i].group_id);
         ask->in.fetch = &context->known[i];
         ask->require_stable = request->require_stable;

@@ -205,6 +205,14 @@ static int32_t begin(struct fixture **f, const char *settings, int32_t nodes)
     return id;
 }
 
+/* The offsets of GROUP stand at one of three nodes. */
+static int32_t begin_with_one_replica(struct fixture **f)
+{
+    *f = fixture_create_nodes(SETTINGS "offsets.topic.replication.factor=1\n", 3);
+    ck_assert_int_eq(fixture_create_topic(*f, TOPIC, 1), 0);
+    return find(*f, 0);
+}
+
 static bool is_coordinated_elsewhere(struct fixture *f, int32_t than)
 {
     int16_t error = 0;
@@ -596,6 +604,40 @@ START_TEST(a_group_that_is_named_twice_is_deleted_once)
 }
 END_TEST
 
+static int16_t delete_topic(struct fixture *f)
+{
+    struct delete_topics_request_topics topic = {.name = SLICE_LITERAL(TOPIC)};
+    struct delete_topics_request request = {.topics = &topic, .topics_count = 1, .timeout_ms = 10000};
+    const struct delete_topics_response *response = fixture_ask(f, API_DELETE_TOPICS, 6, &request);
+    ck_assert_ptr_nonnull(response);
+    return response->responses[0].error_code;
+}
+
+/* Nobody coordinates the group when its topic is deleted, so nobody forgets its offsets. In the topic that has that name now they would
+ * make a consumer pass over records that it never saw. */
+START_TEST(g_offmon_offsets_of_a_topic_that_was_deleted_behind_the_coordinator_do_not_count)
+{
+    struct fixture *f;
+    int16_t error = 0;
+    int64_t offset = -2;
+    int32_t coordinator = begin_with_one_replica(&f);
+    ck_assert_int_eq(commit(f, 7), KAFKA_NONE);
+    sim_node_crash(f->nodes[coordinator].node, SIM_CRASH_PROCESS);
+    sim_run_for(f->sim, 15 * SIM_SECOND);
+    fixture_connect_to(f, (coordinator + 1) % 3);
+    ck_assert_int_eq(delete_topic(f), KAFKA_NONE);
+    ck_assert_int_eq(fixture_create_topic(f, TOPIC, 1), 0);
+    sim_node_start(f->nodes[coordinator].node);
+    sim_run_for(f->sim, 5 * SIM_SECOND);
+    ck_assert_int_eq(find(f, coordinator), coordinator);
+    for (int tries = 0; tries < 100 && offset == -2; tries++, sim_run_for(f->sim, 20 * SIM_MS)) offset = fetch_offset(f, &error);
+    ck_assert_int_eq(offset, -1);
+    ck_assert_int_eq(commit(f, 1), KAFKA_NONE);
+    ck_assert_int_eq(fetch_offset(f, &error), 1);
+    fixture_end(f);
+}
+END_TEST
+
 START_TEST(who_asks_is_told_why_the_group_rebalanced)
 {
     struct fixture *f;
@@ -784,6 +826,7 @@ int main(void)
     tcase_add_test(cluster, g_offmon_a_commit_in_doubt_counts_when_it_is_committed);
     tcase_add_loop_test(cluster, g_offdur_a_coordinator_that_loads_says_so, 0, 2);
     tcase_add_test(cluster, a_commit_takes_four_ways_and_one_flush);
+    tcase_add_test(cluster, g_offmon_offsets_of_a_topic_that_was_deleted_behind_the_coordinator_do_not_count);
     tcase_add_test(node, a_long_log_is_loaded_between_other_things);
     tcase_add_test(node, a_client_that_waits_may_leave);
     tcase_add_test(node, a_node_may_die_while_clients_wait);
