@@ -86,7 +86,7 @@ static void take_actions(struct led_partition *led, struct group_actions *action
     bool is_storing = !list_is_empty(&actions->appends);
     for (struct list_node *node; (node = list_pop_front(&actions->appends));) list_push_back(&led->appends, node);
     if (is_storing) schedule_store(led);
-    if (actions->deadline_ms == INT64_MAX)
+    if (actions->deadline_ms > INT64_MAX / 1000) /* never */
         env_timer_clear(env, &led->deadline);
     else
         env_timer_set(env, &led->deadline, actions->deadline_ms * 1000);

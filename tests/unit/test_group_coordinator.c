@@ -660,6 +660,16 @@ START_TEST(who_asks_is_told_why_the_group_rebalanced)
 }
 END_TEST
 
+/* In microseconds it is no time any more. */
+START_TEST(expiry_may_be_put_off_for_ever)
+{
+    struct fixture *f;
+    (void)begin(&f, SETTINGS "offsets.retention.check.interval.ms=9300000000000000\n", 1);
+    ck_assert_int_eq(commit(f, 7), KAFKA_NONE);
+    fixture_end(f);
+}
+END_TEST
+
 START_TEST(trap_31_strangers_do_not_write_to_internal_topics)
 {
     struct fixture *f;
@@ -832,6 +842,7 @@ int main(void)
     tcase_add_test(node, a_node_may_die_while_clients_wait);
     tcase_add_test(node, offsets_of_partitions_that_do_not_exist_are_refused);
     tcase_add_test(node, a_group_that_is_named_twice_is_deleted_once);
+    tcase_add_test(node, expiry_may_be_put_off_for_ever);
     tcase_add_test(node, who_asks_is_told_why_the_group_rebalanced);
     tcase_add_test(node, trap_31_strangers_do_not_write_to_internal_topics);
     tcase_add_test(node, trap_25_offsets_at_every_version);
