@@ -72,7 +72,19 @@ struct group_coordinator {
 
 static const struct logger *logger_of(const struct group_coordinator *c) { return env_logger(c->env); }
 
+/* No other node can have taken over what this one coordinates. */
+static bool is_sure(const struct group_coordinator *c) { return lease_holds(controller_channel_lease(c->controller), env_now_us(c->env)); }
+
 /* ---- steps --------------------------------------------------------------------------------------------------------- */
+
+/* A JoinGroup may have waited for longer than the lease lasts, and is answered from memory. The others come back in the turn in which
+ * they came in, or when the log has spoken. */
+static void doubt_join(const struct group_coordinator *c, struct group_request *request)
+{
+    if (request->type != GROUP_JOIN || request->out.join.error_code || is_sure(c)) return;
+    CODEC_INIT(join_group_response, &request->out.join);
+    group_request_fail(request, KAFKA_NOT_COORDINATOR);
+}
 
 static void schedule_store(struct led_partition *led)
 {
@@ -92,6 +104,7 @@ static void take_actions(struct led_partition *led, struct group_actions *action
         env_timer_set(env, &led->deadline, actions->deadline_ms * 1000);
     for (struct list_node *node; (node = list_pop_front(&actions->completed));) {
         struct group_call *call = CONTAINER_OF(CONTAINER_OF(node, struct group_request, node), struct group_call, request);
+        doubt_join(led->owner, &call->request);
         call->done(call, now_us);
     }
 }
@@ -650,9 +663,6 @@ static enum kafka_error soften(enum group_request_type type, enum kafka_error er
     if (type == GROUP_HEARTBEAT) return KAFKA_NONE;
     return type == GROUP_SYNC ? KAFKA_REBALANCE_IN_PROGRESS : error;
 }
-
-/* No other node can have taken over what this one coordinates. */
-static bool is_sure(const struct group_coordinator *c) { return lease_holds(controller_channel_lease(c->controller), env_now_us(c->env)); }
 
 void group_coordinator_send(struct group_coordinator *c, struct group_call *call, int64_t now_us)
 {

@@ -143,6 +143,19 @@ static void send_join(struct fixture *f, const char *member)
     fixture_send_raw(f, API_JOIN_GROUP, 9, true, writer_take(&w));
 }
 
+static int16_t join_answer(struct fixture *f)
+{
+    struct arena arena;
+    struct join_group_response response;
+    ck_assert(sim_wait(f->sim, fixture_has_answer, f, 60 * SIM_SECOND));
+    ck_assert_int_eq(f->err, ERR_OK);
+    arena_init(&arena, 1 << 16);
+    ck_assert_int_eq(codec_decode_exact(KMSG_JOIN_GROUP_RESPONSE, 9, f->body, &arena, &response), ERR_OK);
+    int16_t error = response.error_code;
+    arena_deinit(&arena);
+    return error;
+}
+
 static int16_t sync_as(struct fixture *f, const struct joined *who)
 {
     struct sync_group_request_assignments assignment = {.member_id = slice_str(who->member), .assignment = SLICE_LITERAL("all of it")};
@@ -436,14 +449,7 @@ START_TEST(who_waits_is_told_when_the_node_is_stopped)
     sim_run_for(f->sim, 100 * SIM_MS);
     ck_assert(!f->is_answered);
     broker_node_stop(f->nodes[first].broker, 10000, on_stopped, &is_stopped);
-    ck_assert(sim_wait(f->sim, fixture_has_answer, f, 5 * SIM_SECOND));
-    ck_assert_int_eq(f->err, ERR_OK);
-    struct arena arena;
-    struct join_group_response response;
-    arena_init(&arena, 1 << 16);
-    ck_assert_int_eq(codec_decode_exact(KMSG_JOIN_GROUP_RESPONSE, 9, f->body, &arena, &response), ERR_OK);
-    ck_assert_int_eq(response.error_code, KAFKA_NOT_COORDINATOR);
-    arena_deinit(&arena);
+    ck_assert_int_eq(join_answer(f), KAFKA_NOT_COORDINATOR);
     ck_assert(sim_wait(f->sim, is_true, &is_stopped, 15 * SIM_SECOND));
     sim_node_exit(f->nodes[first].node);
     (void)find_other(f, first);
@@ -498,6 +504,22 @@ START_TEST(g_offmon_a_coordinator_that_is_cut_off_goes_silent_in_time)
     for (int tries = 0; tries < 100 && fetch_offset(f, &error) == -2; tries++) sim_run_for(f->sim, 20 * SIM_MS);
     ck_assert_int_eq(fetch_offset(f, &error), 9);
     ck_assert_int_eq(heartbeat(f, &who), KAFKA_NONE); /* a session is not over because it was refused */
+    fixture_end(f);
+}
+END_TEST
+
+/* A JoinGroup that came in time is not answered when the time is over: the rebalance may have been replaced. */
+START_TEST(g_offmon_who_waits_for_a_rebalance_is_told_that_the_coordinator_is_cut_off)
+{
+    struct fixture *f;
+    int32_t first = begin(&f, SETTINGS, 3);
+    (void)begin_group(f);
+    struct joined late = join_as(f, "");
+    send_join(f, late.member); /* waits until the first member's session is over */
+    sim_run_for(f->sim, 100 * SIM_MS);
+    ck_assert(!f->is_answered);
+    cut_off(f, first);
+    ck_assert_int_eq(join_answer(f), KAFKA_NOT_COORDINATOR);
     fixture_end(f);
 }
 END_TEST
@@ -833,6 +855,7 @@ int main(void)
     tcase_add_test(cluster, g_offdur_offsets_outlive_all_nodes);
     tcase_add_test(cluster, who_waits_is_told_when_the_node_is_stopped);
     tcase_add_test(cluster, g_offmon_a_coordinator_that_is_cut_off_goes_silent_in_time);
+    tcase_add_test(cluster, g_offmon_who_waits_for_a_rebalance_is_told_that_the_coordinator_is_cut_off);
     tcase_add_test(cluster, g_offmon_a_commit_in_doubt_counts_when_it_is_committed);
     tcase_add_loop_test(cluster, g_offdur_a_coordinator_that_loads_says_so, 0, 2);
     tcase_add_test(cluster, a_commit_takes_four_ways_and_one_flush);
