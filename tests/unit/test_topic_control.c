@@ -392,8 +392,9 @@ static int16_t delete_plain(const char *name)
     struct delete_topics_request request = {.topic_names = names, .topic_names_count = 1};
     struct delete_topics_response response = {0};
     topic_delete(&meta.control, 5, &request, &response);
+    int16_t error = response.responses[0].error_code;
     meta_commit(&meta);
-    return response.responses[0].error_code;
+    return error;
 }
 static int16_t grow_plain(const char *name, int32_t count)
 {
@@ -401,8 +402,9 @@ static int16_t grow_plain(const char *name, int32_t count)
     struct create_partitions_request request = {.topics = &topic, .topics_count = 1};
     struct create_partitions_response response = {0};
     topic_create_partitions(&meta.control, &request, &response);
+    int16_t error = response.results[0].error_code;
     meta_commit(&meta);
-    return response.results[0].error_code;
+    return error;
 }
 
 START_TEST(beyond_the_quota_partitions_neither_come_nor_go)
