@@ -256,8 +256,9 @@ enum request_progress dispatch_request(void *user, struct request *request)
     call->arena.cap = RESPONSE_BYTES_MAX;
     dispatch->running = call;
     enum request_progress progress = handler->handle(call, message);
-    if (dispatch->running) call_pause(call); /* else it has ended */
+    bool has_ended = dispatch->running != call;
     dispatch->running = NULL;
+    if (!has_ended) call_pause(call);
     return progress;
 }
 

@@ -205,7 +205,7 @@ static void sort_dirs(const struct replica_manager *m, struct log_dir *sorted[st
 
 enum err replica_manager_recover(struct replica_manager *m, char reason[REPLICA_REASON_MAX])
 {
-    struct log_dir *sorted[LOG_DIRS_MAX];
+    struct log_dir *sorted[LOG_DIRS_MAX] = {0};
     reason[0] = '\0';
     enum err err = open_dirs(m, reason);
     sort_dirs(m, sorted);
