@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs test programs one after the other and adds up what they report.
 #
-#   tests/run.sh [-t SECONDS] [-o DIR] PROGRAM...     run; -t: time limit of each program (default 120)
+#   tests/run.sh [-t SECONDS] [-o DIR] PROGRAM...     run; -t: time limit of each program (default 300)
 #   tests/run.sh --total FILE                         print the sum of the runs that were noted in FILE
 #
 # A program reports in TAP: in the file $CK_TAP_LOG_FILE_NAME (libcheck does), or else on stdout. A program that exits
@@ -12,7 +12,7 @@
 # SKIFF_TOTALS=FILE in the environment the counts are noted in FILE instead, for one sum over several runs.
 set -uo pipefail
 
-limit=${TEST_TIMEOUT:-120} out=build/test-output
+limit=${TEST_TIMEOUT:-300} out=build/test-output
 passed=0 failed=0 skipped=0
 
 usage() { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }

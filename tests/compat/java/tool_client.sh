@@ -5,7 +5,7 @@ client_dir=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$client_dir/../../../.." && pwd)
 build=$root/build/compat/$(basename "$client_dir")
 patience=${COMPAT_PATIENCE:-1} # multiplies all time limits, for machines that have other work
-case_limit=$((90 * patience))  # seconds: each of these programs starts a JVM
+case_limit=$((180 * patience)) # seconds: each of these programs starts a JVM
 . "$root/tests/compat/kafka-env.sh"
 
 fail() { echo "$*"; exit 1; }
