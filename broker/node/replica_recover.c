@@ -209,7 +209,10 @@ enum err replica_manager_recover(struct replica_manager *m, char reason[REPLICA_
     reason[0] = '\0';
     enum err err = open_dirs(m, reason);
     sort_dirs(m, sorted);
-    for (size_t i = 0; err == ERR_OK && i < m->dir_count; i++) err = recover_dir(m, sorted[i], reason);
+    for (size_t i = 0; err == ERR_OK && i < m->dir_count; i++) {
+        ASSERT(sorted[i] != NULL);
+        err = recover_dir(m, sorted[i], reason);
+    }
     return err;
 }
 
