@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 enum { API_JOIN = 11, API_HEARTBEAT = 12, API_SYNC = 14, EVENTS_MAX = 256, QUIET_MS = 300 };
+enum { COORDINATOR_LOAD_IN_PROGRESS = 14, COORDINATOR_NOT_AVAILABLE = 15, NOT_COORDINATOR = 16 };
 enum { ILLEGAL_GENERATION = 22, REBALANCE_IN_PROGRESS = 27, SESSION_MS = 45000, REBALANCE_MS = 60000 };
 
 /* ---- requests ------------------------------------------------------------------------------------------------------ */
@@ -97,10 +98,17 @@ static bool join_again(struct members *m, struct member *member)
     return send_join(m, member);
 }
 
+/* Kafka names a coordinator that has not loaded its groups yet. */
+static bool is_coming_up(int16_t error)
+{
+    return error == COORDINATOR_LOAD_IN_PROGRESS || error == COORDINATOR_NOT_AVAILABLE || error == NOT_COORDINATOR;
+}
+
 /* Followers are told of nobody, and so send no assignments. */
 static bool take_join(struct members *m, struct member *member, int16_t error, struct reader *r)
 {
-    if (error == REBALANCE_IN_PROGRESS) return send_join(m, member);
+    if (is_coming_up(error)) (void)usleep(RETRY_US);
+    if (error == REBALANCE_IN_PROGRESS || is_coming_up(error)) return send_join(m, member);
     member->generation = reader_i32(r);
     (void)wire_get_string(r); /* protocol */
     (void)wire_get_string(r); /* leader */
