@@ -1,4 +1,5 @@
-/* broker/node/replica_manager on a simulated host: what a client is told, and when, against the disk. */
+/* broker/node/replica_manager on a simulated host: what a client is told, and when, against the disk. Above 1,000 lines because all
+ * cases share the host, its image and its requests, which the first 250 lines build. */
 #include "broker/node/controller_channel.h"
 #include "broker/node/replica_internal.h"
 #include "broker/node/replica_manager.h"
