@@ -297,6 +297,15 @@ static void assign(struct replica *replica, const struct image_partition *now)
     replica_fetcher_assign(replica);
 }
 
+/* We have said so when the directory failed; but a fetch of before, that came late, may have brought the replica back into the ISR. */
+static void report_lost(struct replica *replica, const struct image_partition *now)
+{
+    struct replica_manager *m = replica->manager;
+    int32_t id = m->options.node_id;
+    bool is_counted_on = node_ids_contain(image_isr(now), id) || node_ids_contain(image_elr(now), id);
+    if (is_counted_on && m->channel) controller_channel_on_offline(m->channel, &replica->target, 1);
+}
+
 static void apply_partition(struct replica_manager *m, const struct image_topic *topic, int32_t partition)
 {
     const struct image_partition *now = &topic->partitions[partition];
@@ -306,7 +315,11 @@ static void apply_partition(struct replica_manager *m, const struct image_topic 
         return;
     }
     if (!replica) replica = create_replica(m, topic, partition);
-    if (replica && replica->partition.role != PARTITION_OFFLINE) assign(replica, now);
+    if (!replica) return;
+    if (replica->partition.role == PARTITION_OFFLINE)
+        report_lost(replica, now);
+    else
+        assign(replica, now);
 }
 
 void replica_begin_anew(struct replica *replica)

@@ -185,7 +185,7 @@ static bool may_join(const struct partition *p, size_t i)
 {
     const struct partition_replica *replica = &p->replicas[i];
     if (isr_has(p->isr, i) || i == p->local) return false;
-    if (!replica->is_eligible) return false;
+    if (!replica->is_eligible || replica->is_ousted) return false;
     if (replica->fetched_epoch != replica->broker_epoch && !MUTANT("join_of_old_incarnation")) return false;
     /* Both: the watermark may still lie before the epoch's start, and a replica without the earlier epoch's end could then be
      * elected without it. */
@@ -242,6 +242,7 @@ static void forget_progress(struct partition *p, int64_t now_us)
 {
     for (size_t i = 0; i < p->replica_count; i++) {
         struct partition_replica *replica = &p->replicas[i];
+        replica->is_ousted = false;
         replica->end_offset = ISR_OFFSET_UNKNOWN;
         replica->fetched_epoch = -1;
         replica->caught_up_us = replica->fetched_us = now_us;
@@ -304,6 +305,25 @@ static void take_role(struct partition *p, const struct partition_assignment *a,
         become_follower(p);
 }
 
+static bool is_listed(const int32_t *ids, size_t count, int32_t id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] == id) return true;
+    return false;
+}
+
+/* Neither we nor a fence took it out: the broker has said that it lost the replica (KIP-112). What is remembered of its progress would let
+ * it join again at once. A fence may need several batches, and be seen only after its partitions: then the unfencing clears this. */
+static bool is_ousted(const struct partition *p, size_t i, const struct partition_member *member, const struct partition_assignment *a)
+{
+    const struct partition_replica *before = &p->replicas[i];
+    bool is_back = member->is_eligible && !before->is_eligible;
+    if (before->is_ousted) return !is_back;
+    if (!before->is_eligible || !member->is_eligible || !isr_has(p->isr, i)) return false;
+    bool is_ours = p->proposal_state != PROPOSAL_NONE && !isr_has(p->proposal.isr, i);
+    return !is_ours && !is_listed(a->isr, a->isr_count, member->id);
+}
+
 /* The new replica list; progress of those that stay is kept. */
 static void take_replicas(struct partition *p, const struct partition_assignment *a, int64_t now_us)
 {
@@ -322,6 +342,7 @@ static void take_replicas(struct partition *p, const struct partition_assignment
                                                      .caught_up_us = now_us,
                                                      .leader_end_then = INT64_MAX,
                                                      .log_start = -1};
+        replicas[i].is_ousted = old >= 0 && is_ousted(p, (size_t)old, member, a);
         replicas[i].is_eligible = member->is_eligible;
         replicas[i].broker_epoch = member->broker_epoch;
         if (member->id == p->settings->local_id) p->local = i;
@@ -437,6 +458,7 @@ static void note_progress(struct partition *p, struct partition_replica *replica
         replica->caught_up_us = event->now_us;
     else if (offset >= replica->leader_end_then)
         replica->caught_up_us = max_i64(replica->caught_up_us, replica->fetched_us);
+    replica->is_ousted = false;
     replica->end_offset = offset;
     replica->fetched_epoch = event->fetched_by.broker_epoch;
     replica->fetched_us = event->now_us;

@@ -364,6 +364,56 @@ START_TEST(q_ack_a_stranger_who_claims_to_be_a_follower_moves_nothing)
 }
 END_TEST
 
+static const struct image_partition *partition_of(const struct fixture *f, int32_t index)
+{
+    return &image_topic_by_name(broker_node_image(f->broker), SLICE_LITERAL("events"))->partitions[index];
+}
+
+struct disk_loss {
+    struct fixture *fixture;
+    int32_t broker_id;
+    int32_t past_epoch; /* partition epoch that has been seen */
+};
+
+static bool is_out(void *context)
+{
+    const struct disk_loss *loss = context;
+    const struct image_partition *p = partition_of(loss->fixture, 0);
+    return p->partition_epoch > loss->past_epoch && !node_ids_contain(image_isr(p), loss->broker_id);
+}
+
+/* A broker loses one of two log directories: it stays out with the replicas there, and in with the others. */
+START_TEST(p_isr_a_replica_whose_disk_failed_does_not_come_back)
+{
+    struct fixture *f = fixture_create_nodes("log.dirs=/data,/more\n", 3);
+    ck_assert_int_eq(fixture_create_topic(f, "events", 2), 0);
+    ck_assert(sim_wait(f->sim, is_in_sync, f, 10 * SIM_SECOND));
+    sim_run_for(f->sim, SIM_SECOND);
+    int32_t leader = partition_of(f, 0)->leader;
+    struct disk_loss loss = {.fixture = f, .broker_id = (leader + 1) % 3, .past_epoch = -1};
+    struct uuid topic_id = image_topic_by_name(broker_node_image(f->broker), SLICE_LITERAL("events"))->id;
+    struct buf *batch = fixture_batch("value");
+    fixture_connect_to(f, leader);
+    send_produce(f, buf_slice(batch));
+    sim_disk_fail_commits(f->nodes[loss.broker_id].node, 1);
+    ck_assert(sim_wait(f->sim, is_out, &loss, 5 * SIM_SECOND));
+    ck_assert(sim_wait(f->sim, fixture_has_answer, f, SIM_SECOND));
+    loss.past_epoch = partition_of(f, 0)->partition_epoch;
+    sim_run_for(f->sim, 5 * SIM_SECOND);
+    ck_assert_int_eq(partition_of(f, 0)->partition_epoch, loss.past_epoch);
+    ck_assert_uint_eq(partition_of(f, 1)->isr_count, 3);
+    /* A fetch that was under way when the disk failed brings it in, once, and the broker says again that it is not there. */
+    int64_t epoch = image_broker_get(broker_node_image(f->broker), loss.broker_id)->epoch;
+    ck_assert_int_eq(fetch_as(f, 17, loss.broker_id, epoch, 1, topic_id), KAFKA_NONE);
+    ck_assert(sim_wait(f->sim, is_out, &loss, SIM_SECOND));
+    ck_assert_int_eq(partition_of(f, 0)->partition_epoch, loss.past_epoch + 2);
+    sim_run_for(f->sim, 5 * SIM_SECOND);
+    ck_assert_int_eq(partition_of(f, 0)->partition_epoch, loss.past_epoch + 2);
+    buf_unref(batch);
+    fixture_end(f);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("failover");
@@ -379,6 +429,7 @@ int main(void)
     tcase_add_test(tcase, ordinary_metadata_does_not_wait_for_a_leader);
     tcase_add_test(tcase, a_leader_that_answers_is_not_lost_though_its_connection_broke);
     tcase_add_test(tcase, q_ack_a_stranger_who_claims_to_be_a_follower_moves_nothing);
+    tcase_add_test(tcase, p_isr_a_replica_whose_disk_failed_does_not_come_back);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
