@@ -30,7 +30,7 @@
  *   FETCHED_BY      -               -                        progress, watermark, ISR joins    on_fetched_by
  *   FETCHED         -               watermark                -                                 on_fetched
  *   WAITING         asserts         asserts                  wait, or complete at once         on_waiting
- *   ISR_ANSWERED    -               -                        retry later, or await metadata     on_isr_answered
+ *   ISR_ANSWERED    -               -                        await metadata                     on_isr_answered
  *   TICK            -               -                        ISR shrinks, ISR joins            on_tick
  *   REMOVED         role IDLE; waiters fail                                                    on_removed
  *   FAILED          role OFFLINE; waiters fail                                                 on_failed
@@ -503,24 +503,16 @@ static bool is_same_proposal(const struct isr_proposal *a, const struct isr_prop
     return a->leader_epoch == b->leader_epoch && a->partition_epoch == b->partition_epoch && a->isr == b->isr;
 }
 
-static void on_isr_answered(struct partition *p, const struct partition_event *event, struct partition_actions *actions)
+static void on_isr_answered(struct partition *p, const struct partition_event *event)
 {
     /* Metadata has overtaken the answer: it tells more. */
     if (p->proposal_state != PROPOSAL_SENT || !is_same_proposal(&p->proposal, &event->isr_answered.proposal)) return;
-    enum kafka_error error = event->isr_answered.error;
-    if (error == KAFKA_INELIGIBLE_REPLICA || error == KAFKA_OPERATION_NOT_ATTEMPTED) {
-        /* The controller compares epochs first: no copy of this proposal was committed. */
-        p->proposal_state = PROPOSAL_NONE;
-        p->propose_after_us = saturating_add_i64(event->now_us, PROPOSE_AGAIN_US);
-    } else {
-        /* Committed, or stale (INVALID_UPDATE_VERSION, FENCED_LEADER_EPOCH, NEW_LEADER_ELECTED, UNKNOWN_TOPIC_ID ...): metadata is
-         * on its way. Only there is the new ISR in order with changes of min.insync.replicas: an answer that overtook a raised
-         * minimum would let this leader acknowledge alone what a member of the ELR lacks. */
-        p->proposal_state = PROPOSAL_IN_DOUBT;
-    }
-    advance_watermark(p, actions);
-    fail_waiters_below_minimum(p, actions);
-    propose_joins(p, event->now_us, actions);
+    /* Committed, refused (INELIGIBLE_REPLICA: the controller has moved the partition epoch on), or stale (INVALID_UPDATE_VERSION,
+     * FENCED_LEADER_EPOCH, NEW_LEADER_ELECTED, UNKNOWN_TOPIC_ID ...): metadata is on its way, and only that says which ISR holds. An
+     * earlier copy of the proposal may have won. And only there is the new ISR in order with changes of min.insync.replicas: an answer
+     * that overtook a raised minimum would let this leader acknowledge alone what a member of the ELR lacks. */
+    p->proposal_state = PROPOSAL_IN_DOUBT;
+    if (event->isr_answered.error == KAFKA_INELIGIBLE_REPLICA) p->propose_after_us = saturating_add_i64(event->now_us, PROPOSE_AGAIN_US);
 }
 
 static void on_tick(struct partition *p, const struct partition_event *event, struct partition_actions *actions)
@@ -585,7 +577,7 @@ static void dispatch(struct partition *p, const struct partition_event *event, s
     case PARTITION_FETCHED_BY: on_fetched_by(p, event, actions); break;
     case PARTITION_FETCHED: on_fetched(p, event, actions); break;
     case PARTITION_WAITING: on_waiting(p, event, actions); break;
-    case PARTITION_ISR_ANSWERED: on_isr_answered(p, event, actions); break;
+    case PARTITION_ISR_ANSWERED: on_isr_answered(p, event); break;
     case PARTITION_TICK: on_tick(p, event, actions); break;
     case PARTITION_REMOVED: on_removed(p, actions); break;
     case PARTITION_FAILED: on_failed(p, actions); break;

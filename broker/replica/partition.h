@@ -62,8 +62,8 @@ struct partition {
     size_t replica_count;
     size_t local; /* our place in it */
     isr_set isr;  /* committed */
-    /* Leader: a proposal that the controller may have committed. In doubt: it was refused as stale, and only newer metadata can
-     * tell whether an earlier copy of it won; it stays in the maximal ISR until then. */
+    /* Leader: a proposal that the controller may have committed. In doubt: it was answered, and only newer metadata can tell what
+     * became of it, for an earlier copy may have won; it stays in the maximal ISR until then. */
     struct isr_proposal proposal;
     enum { PROPOSAL_NONE, PROPOSAL_SENT, PROPOSAL_IN_DOUBT } proposal_state;
     int64_t propose_after_us; /* the controller knows better than our metadata who may join: ask again later */

@@ -221,7 +221,7 @@ static bool is_changed(const struct partition_edit *edit)
 {
     const struct image_partition *before = edit->before;
     const struct partition_state *after = &edit->after;
-    return after->leader != before->leader || after->recovering != before->recovering ||
+    return edit->moves_on || after->leader != before->leader || after->recovering != before->recovering ||
            after->last_known_leader != before->last_known_leader || !node_ids_equal(isr_of(after), image_isr(before)) ||
            !node_ids_equal(elr_of(after), image_elr(before)) || is_reassignment_changed(edit);
 }

@@ -31,6 +31,7 @@ struct partition_edit {
     int32_t dropped;         /* E2; NO_BROKER */
     bool is_unclean_allowed; /* from the image */
     bool wants_preferred;    /* prefer the first replica to the current leader */
+    bool moves_on;           /* the partition epoch is to grow, whatever else changes */
 };
 
 void partition_edit_begin(struct partition_edit *edit, const struct image *image, const struct image_topic *topic, int32_t partition);

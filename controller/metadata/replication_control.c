@@ -170,6 +170,17 @@ static enum kafka_error check_isr(const struct image *image, const struct image_
     return KAFKA_NONE;
 }
 
+/* Copies of a proposal that was repeated may come late, and in any order: one that came when the replica has become eligible must not
+ * win after the leader was told that none will. */
+static void make_copies_stale(struct control *control, const struct image_topic *topic, int32_t partition)
+{
+    struct partition_edit edit;
+    partition_edit_begin(&edit, control->image, topic, partition);
+    edit.moves_on = true;
+    partition_edit_commit(&edit, control->records);
+    records_cut(control->records);
+}
+
 static enum kafka_error alter_one(struct control *control, int32_t broker_id, const Skiff__AlterPartitionItem *item)
 {
     struct uuid id;
@@ -180,6 +191,7 @@ static enum kafka_error alter_one(struct control *control, int32_t broker_id, co
     enum kafka_error error = check_epochs(partition, broker_id, item);
     int32_t isr[REPLICAS_MAX];
     if (error == KAFKA_NONE) error = check_isr(control->image, partition, item, isr);
+    if (error == KAFKA_INELIGIBLE_REPLICA) make_copies_stale(control, topic, item->partition);
     if (error != KAFKA_NONE) return error;
     struct partition_edit edit;
     partition_edit_begin(&edit, control->image, topic, item->partition);

@@ -132,6 +132,28 @@ START_TEST(p_isr_only_live_incarnations_join)
 }
 END_TEST
 
+/* The leader repeats a proposal when its connection breaks, and the copies may come in any order. */
+START_TEST(p_pe_a_copy_of_a_refused_proposal_is_stale)
+{
+    int32_t leader = 0;
+    const struct image_partition *p = one_partition(1, &leader);
+    int32_t second = image_replicas(p).ids[1], third = image_replicas(p).ids[2];
+    meta_fence(&meta, third);
+    int32_t epoch = p->partition_epoch, leader_epoch = p->leader_epoch;
+    struct alter isr = {.broker_id = leader, .leader_epoch = -1, .partition_epoch = epoch, .isr = {leader, second, third}, .isr_count = 3};
+    ck_assert_int_eq(meta_alter(&meta, "t", 0, &isr), KAFKA_INELIGIBLE_REPLICA);
+    ck_assert_int_eq(p->partition_epoch, epoch + 1);
+    ck_assert_int_eq(p->leader_epoch, leader_epoch);
+    ck_assert_int_eq(p->leader, leader);
+    ck_assert_uint_eq(p->isr_count, 2);
+    meta_heartbeat(&meta, third, false, false);
+    ck_assert_int_eq(meta_alter(&meta, "t", 0, &isr), KAFKA_INVALID_UPDATE_VERSION);
+    isr.partition_epoch = -1;
+    ck_assert_int_eq(meta_alter(&meta, "t", 0, &isr), KAFKA_NONE);
+    ck_assert_uint_eq(p->isr_count, 3);
+}
+END_TEST
+
 START_TEST(q_leader_preferred_replica_gets_its_leadership_back)
 {
     int32_t leader = 0;
@@ -189,6 +211,7 @@ int main(void)
     tcase_add_test(tests, q_leader_never_out_of_isr_and_elr_unless_allowed);
     tcase_add_test(tests, p_pe_alter_partition_is_compare_and_set);
     tcase_add_test(tests, p_isr_only_live_incarnations_join);
+    tcase_add_test(tests, p_pe_a_copy_of_a_refused_proposal_is_stale);
     tcase_add_test(tests, q_leader_preferred_replica_gets_its_leadership_back);
     tcase_add_test(tests, p_isr_lower_min_isr_clears_the_elr);
     tcase_add_test(tests, fencing_a_broker_of_many_partitions_takes_several_batches);
