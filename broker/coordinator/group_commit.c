@@ -170,6 +170,8 @@ static void fetch_all(const struct group *group, struct group_request *request)
     out->topics = CODEC_NEW(&request->arena, offset_fetch_response_groups_topics, (size_t)out->topics_count);
     if (!group) return;
     struct offset_fetch_response_groups_topics *to = out->topics;
+    struct uuid *ids = arena_calloc(&request->arena, group->offsets.count, sizeof *ids);
+    request->fetched_ids = ids;
     MAP_FOR_EACH (&group->offsets.topics, const struct group_topic, topic) {
         to->name = arena_copy(&request->arena, group_topic_name(topic));
         uint32_t count = group_topic_count(topic);
@@ -178,6 +180,7 @@ static void fetch_all(const struct group *group, struct group_request *request)
         for (uint32_t k = 0; k < count; k++) {
             struct committed_offset offset = group_topic_at(topic, k);
             fill_fetched(&request->arena, &offset, offset.partition, &to->partitions[k]);
+            *ids++ = offset.topic_id;
         }
         to++;
     }

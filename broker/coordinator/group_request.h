@@ -53,6 +53,8 @@ struct group_request {
         struct offset_delete_response offset_delete;
         enum kafka_error deleted; /* DELETE: one group of a DeleteGroups */
     } out;
+    /* OFFSET_FETCH of all: to what topic each offset of out.fetch was committed; zero: by name only. One row after the other. */
+    const struct uuid *fetched_ids;
     struct arena arena;
 };
 

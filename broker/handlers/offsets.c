@@ -1,6 +1,6 @@
 /* OffsetCommit, OffsetFetch and OffsetDelete: names and topic ids in, one question to the coordinator for each group, the answer in the
  * order of the request. Offsets of a partition that does not exist are neither committed nor deleted (and can still be fetched by name
- * until they are forgotten). */
+ * until they are forgotten, or a topic has the name again). */
 #include "broker/handlers/group_call.h"
 
 #include "common/assert.h"
@@ -130,15 +130,31 @@ static struct offset_fetch_response_groups_topics refuse_id(struct call *call, c
     return to;
 }
 
-/* All topics of a group, told by id: those that are gone have none. */
-static void keep_existing(struct call *call, struct offset_fetch_response_groups *group)
+/* Offsets of a topic that had the name before are not this topic's (see note_ids). */
+static void keep_own(struct offset_fetch_response_groups_topics *topic, const struct uuid *committed_to)
 {
     int32_t kept = 0;
+    for (int32_t i = 0; i < topic->partitions_count; i++)
+        if (uuid_is_zero(committed_to[i]) || uuid_equal(committed_to[i], topic->topic_id)) topic->partitions[kept++] = topic->partitions[i];
+    topic->partitions_count = kept;
+}
+
+/* Of all topics of a group. Those that are gone have no id: they can be told by name only. */
+static void keep_existing(struct call *call, const struct group_request *request, struct offset_fetch_response_groups *group)
+{
+    const struct uuid *committed_to = request->fetched_ids;
+    int32_t kept = 0;
     for (int32_t i = 0; i < group->topics_count; i++) {
-        const struct image_topic *topic = image_topic_by_name(call_image(call), group->topics[i].name);
-        if (!topic) continue;
-        group->topics[kept] = group->topics[i];
-        group->topics[kept++].topic_id = topic->id;
+        struct offset_fetch_response_groups_topics topic = group->topics[i];
+        const struct image_topic *now = image_topic_by_name(call_image(call), topic.name);
+        const struct uuid *ids = committed_to;
+        committed_to += topic.partitions_count;
+        if (!now && call->api_version >= TOPIC_IDS_FROM) continue;
+        if (now) {
+            topic.topic_id = now->id;
+            keep_own(&topic, ids);
+        }
+        if (topic.partitions_count > 0) group->topics[kept++] = topic;
     }
     group->topics_count = kept;
 }
@@ -165,13 +181,14 @@ static void respond_groups(struct group_fan *fan)
     struct offset_fetch_response response = {.groups_count = (int32_t)fan->count};
     response.groups = arena_calloc(&call->arena, fan->count, sizeof *response.groups);
     for (size_t i = 0; i < fan->count; i++) {
-        response.groups[i] = fan->items[i].group.request.out.fetch;
+        const struct group_request *request = &fan->items[i].group.request;
+        response.groups[i] = request->out.fetch;
         response.groups[i].group_id = context->groups[i].group_id;
-        if (!fan->items[i].is_asked) response.groups[i].error_code = KAFKA_INVALID_REQUEST; /* all of it, twice */
-        if (call->api_version < TOPIC_IDS_FROM || !fan->items[i].is_asked) continue;
-        if (context->groups[i].topics_count < 0)
-            keep_existing(call, &response.groups[i]);
-        else
+        if (!fan->items[i].is_asked)
+            response.groups[i].error_code = KAFKA_INVALID_REQUEST; /* all of it, twice */
+        else if (context->groups[i].topics_count < 0)
+            keep_existing(call, request, &response.groups[i]);
+        else if (call->api_version >= TOPIC_IDS_FROM)
             merge_ids(call, &context->groups[i], &response.groups[i]);
     }
     call_respond(call, &response);
@@ -209,7 +226,8 @@ static void respond_single(struct group_fan *fan)
 {
     struct call *call = fan->call;
     const struct offset_fetch_request_groups *asked = &((const struct fetch_context *)fan->context)->groups[0];
-    const struct offset_fetch_response_groups *group = &fan->items[0].group.request.out.fetch;
+    struct offset_fetch_response_groups *group = &fan->items[0].group.request.out.fetch;
+    if (asked->topics_count < 0) keep_existing(call, &fan->items[0].group.request, group);
     bool is_failed_each = group->error_code && call->api_version < GROUP_ERROR_FROM;
     struct offset_fetch_response response = {0};
     if (!is_failed_each) response.error_code = group->error_code;

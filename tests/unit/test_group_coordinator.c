@@ -100,6 +100,22 @@ static int64_t fetch_offset(struct fixture *f, int16_t *error)
     return *error ? -2 : response->groups[0].topics[0].partitions[0].committed_offset;
 }
 
+/* Returns how many topics GROUP has, asked for all of them; *offset is of the first. */
+static int32_t fetch_all(struct fixture *f, int16_t version, int64_t *offset)
+{
+    bool is_single = version < 8;
+    struct offset_fetch_request_groups group = {.group_id = SLICE_LITERAL(GROUP), .member_epoch = -1, .topics_count = -1};
+    struct offset_fetch_request single = {.group_id = SLICE_LITERAL(GROUP), .topics_count = -1};
+    struct offset_fetch_request several = {.group_id = SLICE_LITERAL(""), .groups = &group, .groups_count = 1};
+    const struct offset_fetch_response *response = fixture_ask(f, API_OFFSET_FETCH, version, is_single ? &single : &several);
+    ck_assert_ptr_nonnull(response);
+    ck_assert_int_eq(is_single ? response->error_code : response->groups[0].error_code, KAFKA_NONE);
+    int32_t count = is_single ? response->topics_count : response->groups[0].topics_count;
+    if (count == 0) return 0;
+    *offset = is_single ? response->topics[0].partitions[0].committed_offset : response->groups[0].topics[0].partitions[0].committed_offset;
+    return count;
+}
+
 struct joined {
     int16_t error;
     int32_t generation;
@@ -654,8 +670,13 @@ START_TEST(g_offmon_offsets_of_a_topic_that_was_deleted_behind_the_coordinator_d
     ck_assert_int_eq(find(f, coordinator), coordinator);
     for (int tries = 0; tries < 100 && offset == -2; tries++, sim_run_for(f->sim, 20 * SIM_MS)) offset = fetch_offset(f, &error);
     ck_assert_int_eq(offset, -1);
+    for (int16_t version = 2; version <= 10; version++) ck_assert_int_eq(fetch_all(f, version, &offset), 0);
     ck_assert_int_eq(commit(f, 1), KAFKA_NONE);
     ck_assert_int_eq(fetch_offset(f, &error), 1);
+    for (int16_t version = 2; version <= 10; version++, offset = 0) {
+        ck_assert_int_eq(fetch_all(f, version, &offset), 1);
+        ck_assert_int_eq(offset, 1);
+    }
     fixture_end(f);
 }
 END_TEST

@@ -90,6 +90,20 @@ START_TEST(all_topics_are_fetched_when_none_is_named)
 }
 END_TEST
 
+START_TEST(who_fetches_all_is_told_to_what_topic_each_was_committed)
+{
+    const struct uuid ids[] = {first_id, UUID_ZERO, second_id};
+    for (int32_t i = 0; i < 3; i++) commit(&f, (struct committer){.version = 10, .partition = i, .offset = i, .topic_id = ids[i]});
+    const struct group_request *request = &fetch(&f, "g", NULL, 0, false)->request;
+    ck_assert_int_eq(request->out.fetch.topics_count, 1);
+    ck_assert_int_eq(request->out.fetch.topics[0].partitions_count, 3);
+    for (int32_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(request->out.fetch.topics[0].partitions[i].partition_index, i);
+        ck_assert(uuid_equal(request->fetched_ids[i], ids[i]));
+    }
+}
+END_TEST
+
 START_TEST(metadata_has_a_limit_in_characters)
 {
     f.config.offset_metadata_max_bytes = 4;
@@ -643,6 +657,7 @@ int main(void)
     tcase_add_test(tcase, a_generation_of_an_unknown_group_is_refused_by_version);
     tcase_add_test(tcase, every_partition_asked_for_is_answered);
     tcase_add_test(tcase, all_topics_are_fetched_when_none_is_named);
+    tcase_add_test(tcase, who_fetches_all_is_told_to_what_topic_each_was_committed);
     tcase_add_test(tcase, metadata_has_a_limit_in_characters);
     tcase_add_test(tcase, g_offmon_a_commit_shows_when_it_is_committed_in_the_order_of_the_log);
     tcase_add_test(tcase, g_offmon_a_stable_fetch_waits_for_what_is_being_committed);
