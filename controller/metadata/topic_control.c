@@ -275,7 +275,7 @@ void topic_create(struct control *control, const struct create_topics_request *r
 
 /* ---- DeleteTopics ---------------------------------------------------------------------------------------------------- */
 
-/* What a request names: a topic named by its id is a mention of its name, too, so that one named either way is not deleted twice. */
+/* What a request names by name, and what by id. */
 struct deletion {
     struct control *control;
     struct map names, ids;
@@ -288,17 +288,23 @@ static void mention(struct deletion *deletion, const struct delete_topics_reques
         if (uuid_is_zero(asked->topic_id)) count_mention(&deletion->names, arena, asked->name);
         return;
     }
-    const struct image_topic *topic = image_topic_by_id(deletion->control->image, asked->topic_id);
     count_mention(&deletion->ids, arena, MAP_KEY(&asked->topic_id));
-    if (topic && !is_repeated(&deletion->ids, MAP_KEY(&asked->topic_id)))
-        count_mention(&deletion->names, arena, slice_make(topic->name, topic->name_size));
+}
+
+/* Of a topic that is named both ways, the name is answered. */
+static bool is_told_by_name(const struct deletion *deletion, struct uuid id)
+{
+    const struct image_topic *topic = image_topic_by_id(deletion->control->image, id);
+    const struct mention *name = topic ? map_get(&deletion->names, slice_make(topic->name, topic->name_size)) : NULL;
+    return name && name->count == 1 && !is_repeated(&deletion->ids, MAP_KEY(&id));
 }
 
 static bool is_deletion_due(const struct deletion *deletion, const struct delete_topics_request_topics *asked)
 {
     bool is_by_id = slice_is_null(asked->name);
     if (is_by_id == uuid_is_zero(asked->topic_id)) return true; /* named by both, or by neither: each is told */
-    return is_by_id ? is_answer_due(&deletion->ids, MAP_KEY(&asked->topic_id)) : is_answer_due(&deletion->names, asked->name);
+    if (!is_by_id) return is_answer_due(&deletion->names, asked->name);
+    return !is_told_by_name(deletion, asked->topic_id) && is_answer_due(&deletion->ids, MAP_KEY(&asked->topic_id));
 }
 
 static struct refusal delete_one(const struct deletion *deletion, const struct delete_topics_request_topics *asked,
@@ -319,8 +325,9 @@ static struct refusal delete_one(const struct deletion *deletion, const struct d
     if (!topic) return REFUSE(control, UNKNOWN_TOPIC_OR_PARTITION, "This server does not host this topic-partition.");
     result->name = slice_make(topic->name, topic->name_size);
     result->topic_id = topic->id;
-    refusal = check_once(control, &deletion->names, result->name);
-    if (!is_refused(refusal)) refusal = count_partitions(control, topic->partition_count);
+    if (!is_by_id && map_get(&deletion->ids, MAP_KEY(&topic->id)))
+        return REFUSE(control, INVALID_REQUEST, "The provided topic name maps to an ID that was already supplied.");
+    refusal = count_partitions(control, topic->partition_count);
     if (is_refused(refusal)) return refusal;
     records_add_remove_topic(control->records, topic->id);
     records_cut(control->records);

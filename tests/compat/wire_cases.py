@@ -317,6 +317,10 @@ case("DeleteTopics", "by no such id", lambda peer, v: {"Topics": [{"TopicId": UN
 case("DeleteTopics", "by id and name", lambda peer, v: {"Topics": [{"TopicId": UNKNOWN_ID, "Name": "t"}], "TimeoutMs": 5000}, first=6)
 case("DeleteTopics", "by nothing", lambda peer, v: {"Topics": [{}], "TimeoutMs": 5000}, first=6)
 case("DeleteTopics", "by name and by its id", lambda peer, v: {"Topics": [{"TopicId": peer.topic_id("t")}, {"Name": "t"}], "TimeoutMs": 5000}, first=6)
+case("DeleteTopics", "by id and by its name", lambda peer, v: {"Topics": [{"Name": "t"}, {"TopicId": peer.topic_id("t")}], "TimeoutMs": 5000}, first=6)
+case("DeleteTopics", "by name and by its id, twice", lambda peer, v: {"Topics": [{"Name": "t"}, {"TopicId": peer.topic_id("t")}] * 2, "TimeoutMs": 5000}, first=6)
+case("DeleteTopics", "by name and twice by its id", lambda peer, v: {"Topics": [{"Name": "t"}] + [{"TopicId": peer.topic_id("t")}] * 2, "TimeoutMs": 5000}, first=6)
+case("DeleteTopics", "twice by name and by its id", lambda peer, v: {"Topics": [{"Name": "named-twice"}] * 2 + [{"TopicId": peer.topic_id("named-twice")}], "TimeoutMs": 5000}, first=6)
 case("DeleteTopics", "by id", lambda peer, v: {"Topics": [{"TopicId": peer.topic_id("gone-by-id")}], "TimeoutMs": 5000}, first=6)
 
 table("InitProducerId", {

@@ -55,7 +55,6 @@ MAY_DIFFER = [
     ("CreateTopics|DescribeConfigs", ".*", r"errors\.deadletterqueue", "Kafka 4.4 has it"),
     ("CreateTopics", r"\d+ (a key twice|.*Configs (doubled|100 times))", "", "Kafka takes either of them"),
     ("CreatePartitions", ".*", r"ErrorMessage: Kafka None, Skiff 'text'", "says what is wrong"),
-    ("DeleteTopics", r"\d+ by name and by its id", "", "nothing is deleted either way"),
     ("(Alter|IncrementalAlter)Configs", r"\d+ .*broker.*", "", "what a broker cannot change is INVALID_CONFIG, also what it does not know"),
     ("(Alter|IncrementalAlter)Configs", r"\d+ a fourth", r"ErrorCode: Kafka 42, Skiff 102", "a broker takes what is for another one, too; Kafka's only what is for itself"),
     ("IncrementalAlterConfigs", r"\d+ operation 9", "", "Kafka: UNKNOWN_SERVER_ERROR"),

@@ -162,7 +162,7 @@ class Peer:
         self.learn_ids()
 
 
-TOPICS = [("t", 3, ()), ("u", 2, (("retention.ms", "100000"),)), ("p", 1, ()), ("idempotent", 1, ()), ("grows", 1, ()), ("gone-by-id", 1, ()),
+TOPICS = [("t", 3, ()), ("u", 2, (("retention.ms", "100000"),)), ("p", 1, ()), ("idempotent", 1, ()), ("grows", 1, ()), ("gone-by-id", 1, ()), ("named-twice", 1, ()),
           ("compacted", 1, (("cleanup.policy", "compact"),)), ("stamped", 1, (("message.timestamp.type", "LogAppendTime"),)),
           ("small", 1, (("max.message.bytes", "1000"),))] + [(f"gone-{v}", 1, ()) for v in range(1, 7)]
 
