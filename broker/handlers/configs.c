@@ -86,6 +86,17 @@ static void broker_chain(struct chain *chain, struct call *call, int32_t id, con
     chain_add_text(chain, setting->name, setting->default_text, SOURCE_DEFAULT);
 }
 
+/* Null: fine. A broker speaks for itself and for all, as in Kafka: clients know whom to ask. */
+static struct slice check_broker_name(struct call *call, struct slice name)
+{
+    int64_t id = 0;
+    if (name.n == 0) return SLICE_NULL;
+    if (!str_parse_i64(name, &id)) return arena_printf(&call->arena, "Node id must be an integer, but it is: %.*s", SLICE_ARG(shown(name)));
+    if (id == call->dispatch->node_id) return SLICE_NULL;
+    return arena_printf(&call->arena, "Unexpected broker id, expected %d or empty string, but received %lld: ask that broker itself.",
+                        call->dispatch->node_id, (long long)id);
+}
+
 /* ---- describing ---------------------------------------------------------------------------------------------------- */
 
 static bool is_wanted(const struct describe_configs_request_resources *resource, const struct setting *setting)
@@ -136,19 +147,18 @@ static void describe_topic(struct call *call, const struct describe_configs_requ
 static void describe_broker(struct call *call, const struct describe_configs_request *request,
                             const struct describe_configs_request_resources *resource, struct describe_configs_response_results *out)
 {
-    int64_t id = NO_BROKER;
     bool is_default = resource->resource_name.n == 0;
-    if (!is_default && (!str_parse_i64(resource->resource_name, &id) || id != call->dispatch->node_id)) {
+    int32_t id = is_default ? NO_BROKER : call->dispatch->node_id;
+    out->error_message = check_broker_name(call, resource->resource_name);
+    if (!slice_is_null(out->error_message)) {
         out->error_code = KAFKA_INVALID_REQUEST;
-        out->error_message = arena_printf(&call->arena, "This is broker %d: ask broker %.*s itself.", call->dispatch->node_id,
-                                          SLICE_ARG(shown(resource->resource_name)));
         return;
     }
     out->configs = arena_calloc(&call->arena, CONFIG_COUNT, sizeof *out->configs);
     for (size_t i = 0; i < CONFIG_COUNT; i++) {
         struct chain chain = {.count = 0};
         if (!is_wanted(resource, &config_table[i])) continue;
-        broker_chain(&chain, call, (int32_t)id, &config_table[i]);
+        broker_chain(&chain, call, id, &config_table[i]);
         /* The defaults of all brokers are only what somebody set. */
         if (is_default && chain.count == 0) continue;
         describe_one(call, request, &config_table[i], &chain, dynamic_config_mode(&config_table[i]) == DYNAMIC_CONFIG_NEVER, out);
@@ -303,6 +313,15 @@ static void answer_altered(struct call *call, void *state, struct slice told)
     call_respond(call, &response);
 }
 
+static struct slice check_altered(struct call *call, const struct alter_configs_request_resources *resource)
+{
+    if (resource->resource_type != RESOURCE_BROKER) return SLICE_NULL;
+    struct slice refusal = check_broker_name(call, resource->resource_name);
+    for (int32_t k = 0; slice_is_null(refusal) && k < resource->configs_count; k++)
+        refusal = check_broker_setting(call, resource->resource_name, resource->configs[k].name, resource->configs[k].value);
+    return refusal;
+}
+
 enum request_progress handle_alter_configs(struct call *call, const void *message)
 {
     const struct alter_configs_request *request = message;
@@ -311,11 +330,8 @@ enum request_progress handle_alter_configs(struct call *call, const void *messag
     if (!a) return REQUEST_DONE;
     passed.resources = arena_calloc(&call->arena, (size_t)request->resources_count, sizeof *passed.resources);
     for (int32_t i = 0; i < request->resources_count; i++) {
-        const struct alter_configs_request_resources *resource = &request->resources[i];
-        bool is_broker = resource->resource_type == RESOURCE_BROKER;
-        for (int32_t k = 0; is_broker && slice_is_null(a->refusals[i]) && k < resource->configs_count; k++)
-            a->refusals[i] = check_broker_setting(call, resource->resource_name, resource->configs[k].name, resource->configs[k].value);
-        if (slice_is_null(a->refusals[i])) passed.resources[a->passed_count++] = *resource;
+        a->refusals[i] = check_altered(call, &request->resources[i]);
+        if (slice_is_null(a->refusals[i])) passed.resources[a->passed_count++] = request->resources[i];
     }
     if (a->passed_count == request->resources_count) return forward_call(call, message, alter_timeout_ms(call));
     passed.resources_count = a->passed_count;
@@ -353,8 +369,8 @@ static void answer_incrementally_altered(struct call *call, void *state, struct 
 
 static struct slice check_incremental(struct call *call, const struct incremental_alter_configs_request_resources *resource)
 {
-    struct slice refusal = SLICE_NULL;
-    if (resource->resource_type != RESOURCE_BROKER) return refusal;
+    if (resource->resource_type != RESOURCE_BROKER) return SLICE_NULL;
+    struct slice refusal = check_broker_name(call, resource->resource_name);
     for (int32_t k = 0; slice_is_null(refusal) && k < resource->configs_count; k++) {
         /* kafka-configs deletes with an empty value. */
         bool is_deleted = resource->configs[k].config_operation == OPERATION_DELETE;

@@ -764,7 +764,8 @@ START_TEST(settings_of_brokers_change_what_runs_or_are_refused)
     ck_assert_int_eq(alter_broker(f, "0", "unclean.leader.election.enable", "true"), KAFKA_INVALID_REQUEST);
     ck_assert_int_eq(alter_broker(f, "", "unclean.leader.election.enable", "false"), 0);
     ck_assert_int_eq(alter_broker(f, "", "listeners", "PLAINTEXT://:1"), KAFKA_INVALID_REQUEST);
-    ck_assert_int_eq(alter_broker(f, "7", "max.connections", "5"), KAFKA_BROKER_ID_NOT_REGISTERED);
+    ck_assert_int_eq(alter_broker(f, "7", "max.connections", "5"), KAFKA_INVALID_REQUEST);
+    ck_assert_int_eq(alter_broker(f, "zero", "max.connections", "5"), KAFKA_INVALID_REQUEST);
     ck_assert_int_eq(alter_broker(f, "0", "num.io.threads", "0"), KAFKA_INVALID_REQUEST);
     ck_assert_int_eq(alter_broker(f, "0", "num.io.threads", "16"), 0);
     ck_assert_int_eq(alter_broker(f, "0", "producer.id.expiration.ms", "600000"), 0);

@@ -121,6 +121,14 @@ static void set_config(struct fixture *f, int8_t type, const char *resource, con
     ck_assert_int_eq(response->responses[0].error_code, 0);
 }
 
+/* A broker takes what is for itself. */
+static void set_broker_config(struct fixture *f, int32_t broker, const char *name, const char *value)
+{
+    fixture_connect_to(f, broker);
+    set_config(f, 4, broker ? "1" : "0", name, value);
+    fixture_connect_to(f, 0);
+}
+
 static void reassign(struct fixture *f)
 {
     int32_t brokers[] = {0, 1};
@@ -168,7 +176,7 @@ START_TEST(a_replica_that_moves_is_held_back_to_the_rate)
                              *const lists[] = {"leader.replication.throttled.replicas", "follower.replication.throttled.replicas"},
                              *const replicas[] = {"7:1,0:0", "0:1"};
     struct fixture *f = begin_alone();
-    for (int i = 0; i < 2; i++) set_config(f, 4, i ? "1" : "0", rates[_i], "100000");
+    for (int i = 0; i < 2; i++) set_broker_config(f, i, rates[_i], "100000");
     set_config(f, 2, "events", lists[_i], replicas[_i]);
     int64_t took_us = time_to_sync_us(f);
     ck_assert_int_ge(took_us, 7 * SIM_SECOND);
@@ -188,7 +196,7 @@ END_TEST
 START_TEST(who_is_not_named_is_not_held_back)
 {
     struct fixture *f = begin_alone();
-    for (int i = 0; i < 2; i++) set_config(f, 4, i ? "1" : "0", "leader.replication.throttled.rate", "1000");
+    for (int i = 0; i < 2; i++) set_broker_config(f, i, "leader.replication.throttled.rate", "1000");
     set_config(f, 2, "events", "leader.replication.throttled.replicas", "0:1,1:0");
     ck_assert_int_le(time_to_sync_us(f), 2 * SIM_SECOND);
     fixture_end(f);
