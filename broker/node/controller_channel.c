@@ -108,6 +108,7 @@ static void on_epoch_written(void *user, enum err err, int64_t now_us)
 static void on_registered(struct controller_channel *cc, const Skiff__RegisterBrokerResponse *response)
 {
     cc->broker_epoch = response->broker_epoch;
+    cc->is_damage_told = true;
     (void)snprintf(cc->cluster_id, sizeof cc->cluster_id, "%s", response->cluster_id);
     cc->phase = PHASE_WRITING;
     log_line(env_logger(cc->env), LOG_INFO, "broker", "registered with epoch %lld in cluster %s", (long long)cc->broker_epoch,
@@ -241,6 +242,7 @@ static void send_registration(struct controller_channel *cc)
     request.clean_shutdown = replica_manager_was_clean(cc->manager);
     size_t damaged_count = 0;
     const struct fetch_target *damaged = replica_manager_damaged(cc->manager, &damaged_count);
+    if (cc->is_damage_told) damaged_count = 0;
     request.damaged = controller_partition_lists(&arena, damaged, damaged_count, &request.n_damaged);
     request.features = list_features(&arena);
     request.n_features = FEATURE_COUNT;

@@ -46,6 +46,7 @@ struct controller_channel {
     int64_t registering_since_us;
     bool is_refused;
     bool is_active;
+    bool is_damage_told; /* once: what was damaged may be filled again when this process registers anew */
     struct controller_rpc registration, heartbeat, alteration, allocation;
     bool is_heartbeat_due;
     int64_t next_heartbeat_us;

@@ -3,6 +3,9 @@
 #include "broker/node/controller_channel.h"
 #include "broker/node/replica_internal.h"
 #include "broker/node/replica_manager.h"
+#include "proto/connection.h"
+#include "proto/pb.h"
+#include "proto/private_api.h"
 #include "proto/record_batch.h"
 #include "tests/sim/sim.h"
 #include "tests/unit/metadata_fixture.h"
@@ -932,6 +935,104 @@ START_TEST(d_resurrect_a_directory_that_comes_back_does_not_replace_what_was_fil
 }
 END_TEST
 
+/* ---- a controller that knows the broker no more, once ---- */
+
+struct forgetful_controller {
+    struct server server;
+    size_t registrations;
+    size_t damaged[2]; /* lists that came with each */
+};
+
+static struct buf *answer_registration(struct forgetful_controller *c, struct slice body)
+{
+    struct arena arena;
+    Skiff__Outcome outcome;
+    Skiff__RegisterBrokerResponse response;
+    skiff__outcome__init(&outcome);
+    skiff__register_broker_response__init(&response);
+    arena_init(&arena, pb_unpack_budget(body.n));
+    const Skiff__RegisterBrokerRequest *request = pb_unpack(&skiff__register_broker_request__descriptor, body, &arena);
+    ck_assert_ptr_nonnull(request);
+    ck_assert_uint_lt(c->registrations, 2);
+    c->damaged[c->registrations++] = request->n_damaged;
+    arena_deinit(&arena);
+    response.outcome = &outcome;
+    response.broker_epoch = (int64_t)c->registrations + 1;
+    response.cluster_id = pb_lend("the-cluster");
+    return pb_pack(&response.base);
+}
+
+static struct buf *answer_heartbeat(const struct forgetful_controller *c)
+{
+    Skiff__Outcome outcome;
+    Skiff__BrokerHeartbeatResponse response;
+    skiff__outcome__init(&outcome);
+    skiff__broker_heartbeat_response__init(&response);
+    outcome.error_code = c->registrations == 1 ? KAFKA_STALE_BROKER_EPOCH : KAFKA_NONE;
+    response.outcome = &outcome;
+    response.is_fenced = true;
+    return pb_pack(&response.base);
+}
+
+static enum request_progress on_controller_request(void *user, struct request *request)
+{
+    struct forgetful_controller *c = user;
+    bool is_registration = request->api_key == PRIVATE_API_REGISTER_BROKER;
+    request_respond_buf(request, is_registration ? answer_registration(c, request->body) : answer_heartbeat(c));
+    return REQUEST_DONE;
+}
+
+static void start_controller(void *user, struct sim_node *node)
+{
+    struct forgetful_controller *c = user;
+    struct server_limits limits = {.frame_bytes_max = 1 << 20,
+                                   .memory_bytes_max = 1 << 20,
+                                   .connections_max = 8,
+                                   .connections_per_ip_max = 8,
+                                   .connections_per_s_max = CONNECTION_RATE_UNLIMITED};
+    struct server_handler handler = {.on_request = on_controller_request, .user = c};
+    uint16_t bound = 0;
+    server_init(&c->server, sim_env_create(node), &limits, &handler);
+    ck_assert_int_eq(server_listen(&c->server, "CONTROLLER", "", 9093, true, &bound), ERR_OK);
+}
+
+static void destroy_controller(void *user, struct sim_node *node)
+{
+    (void)node;
+    server_deinit(&((struct forgetful_controller *)user)->server);
+}
+
+static bool is_registered_again(void *context) { return ((struct forgetful_controller *)context)->registrations == 2; }
+
+/* What was damaged may be filled and in sync by then. */
+START_TEST(a_broker_that_registers_anew_does_not_report_damage_again)
+{
+    struct world w;
+    struct producing p;
+    struct forgetful_controller controller = {0};
+    begin_fsync(&w, 31, 1);
+    create_topic(&w, "t", 1, 1, 1);
+    write_epoch(&w, 1);
+    produce(&w, &p, "t", 0, -1, 3);
+    ck_assert_int_eq(produced(&w, &p), KAFKA_NONE);
+    w.dirs[0] = "spare";
+    restart(&w, SIM_CRASH_POWER);
+    write_epoch(&w, 1);
+    produce(&w, &p, "t", 0, -1, 3);
+    ck_assert_int_eq(produced(&w, &p), KAFKA_NONE);
+    w.dirs[0] = "data";
+    w.dirs[1] = "spare";
+    restart(&w, SIM_CRASH_POWER);
+    struct sim_process process = {start_controller, destroy_controller, &controller};
+    sim_node_start(sim_node_add(w.sim, "controller", &process));
+    controller_channel_on_leader(w.channel, 7, "controller", 9093, 1);
+    ck_assert(sim_wait(w.sim, is_registered_again, &controller, 5 * SIM_SECOND));
+    ck_assert_uint_eq(controller.damaged[0], 1);
+    ck_assert_uint_eq(controller.damaged[1], 0);
+    end(&w);
+}
+END_TEST
+
 /* The replica is taken away in the middle of a truncation that takes longer than the next log of that name needs to begin. */
 START_TEST(d_resurrect_a_truncation_ends_before_the_next_log_of_that_name_begins)
 {
@@ -1036,6 +1137,7 @@ int main(void)
     tcase_add_loop_test(tcase, d_resurrect_a_topic_of_the_same_name_begins_empty, 0, 2);
     tcase_add_loop_test(tcase, d_resurrect_a_new_log_inherits_no_claims, 0, 2);
     tcase_add_loop_test(tcase, d_resurrect_a_directory_that_comes_back_does_not_replace_what_was_filled_again, 0, 2);
+    tcase_add_test(tcase, a_broker_that_registers_anew_does_not_report_damage_again);
     tcase_add_test(tcase, d_resurrect_a_truncation_ends_before_the_next_log_of_that_name_begins);
     tcase_add_test(tcase, a_full_disk_refuses_and_recovers);
     tcase_add_loop_test(tcase, a_failed_or_stalled_flush_takes_the_directory_offline, 0, 2);
