@@ -121,6 +121,12 @@ enum kafka_error partition_check_produce(const struct partition *p, int16_t acks
     return KAFKA_NONE;
 }
 
+/* Nobody is, whose broker is not registered: there the epoch is unknown, and one that is not said would be equal to it. */
+static bool is_registered_as(const struct partition_replica *replica, int64_t broker_epoch)
+{
+    return replica->broker_epoch >= 0 && broker_epoch == replica->broker_epoch;
+}
+
 enum kafka_error partition_check_follower(const struct partition *p, int32_t replica_id, int64_t broker_epoch, int32_t leader_epoch)
 {
     enum kafka_error error = partition_check_leader(p, leader_epoch);
@@ -129,7 +135,7 @@ enum kafka_error partition_check_follower(const struct partition *p, int32_t rep
     /* A follower whose epoch is ours may know of an assignment that has not come here yet; one that does not say may be the older. Both
      * ask again. */
     if (at < 0 || (size_t)at == p->local) return leader_epoch == EPOCH_UNSAID ? KAFKA_NOT_LEADER_OR_FOLLOWER : KAFKA_UNKNOWN_LEADER_EPOCH;
-    return broker_epoch == p->replicas[at].broker_epoch ? KAFKA_NONE : KAFKA_NOT_LEADER_OR_FOLLOWER;
+    return is_registered_as(&p->replicas[at], broker_epoch) ? KAFKA_NONE : KAFKA_NOT_LEADER_OR_FOLLOWER;
 }
 
 /* ---- the high watermark ---- */
@@ -472,7 +478,7 @@ static void on_fetched_by(struct partition *p, const struct partition_event *eve
     int32_t at = partition_find(p, event->fetched_by.replica_id);
     if (at < 0 || (size_t)at == p->local || event->fetched_by.offset > p->log_end) return;
     struct partition_replica *replica = &p->replicas[at];
-    if (event->fetched_by.broker_epoch != replica->broker_epoch && !MUTANT("join_of_old_incarnation")) return;
+    if (!is_registered_as(replica, event->fetched_by.broker_epoch) && !MUTANT("join_of_old_incarnation")) return;
     note_progress(p, replica, event);
     if (isr_has(partition_maximal_isr(p), (size_t)at)) advance_watermark(p, actions);
     if (!isr_has(p->isr, (size_t)at)) propose_joins(p, event->now_us, actions);

@@ -27,7 +27,7 @@ struct partition_replica {
     int32_t id;
     bool is_eligible;        /* the broker is registered, unfenced and not shutting down: may join the ISR */
     bool is_ousted;          /* the controller took it out of the ISR though it is eligible: its disk failed, unless it fetches again */
-    int64_t broker_epoch;    /* of that registration */
+    int64_t broker_epoch;    /* of that registration; -1: there is none */
     int64_t end_offset;      /* its log is durable up to here, as its last counted fetch said; ISR_OFFSET_UNKNOWN before */
     int64_t fetched_epoch;   /* broker epoch that came with that fetch (KIP-903) */
     int64_t caught_up_us;    /* when it last held all that the leader held */

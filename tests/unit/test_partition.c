@@ -165,8 +165,9 @@ static void open_partition(struct player *player, const struct words *words)
 static void assign(struct player *player, const struct words *words)
 {
     struct partition_member members[REPLICAS_MAX];
-    int32_t replicas[REPLICAS_MAX], isr[REPLICAS_MAX], fenced[REPLICAS_MAX], restarted[REPLICAS_MAX];
+    int32_t replicas[REPLICAS_MAX], isr[REPLICAS_MAX], fenced[REPLICAS_MAX], restarted[REPLICAS_MAX], unregistered[REPLICAS_MAX];
     size_t fenced_count = ids(words, "fenced", fenced), restarted_count = ids(words, "restarted", restarted);
+    size_t unregistered_count = ids(words, "unregistered", unregistered);
     struct partition_event event = {.type = PARTITION_ASSIGNED,
                                     .assigned = {.leader_id = (int32_t)number(words, "leader", -1),
                                                  .leader_epoch = (int32_t)number(words, "epoch", -1),
@@ -175,10 +176,13 @@ static void assign(struct player *player, const struct words *words)
                                                  .member_count = ids(words, "replicas", replicas),
                                                  .isr = isr,
                                                  .isr_count = ids(words, "isr", isr)}};
-    for (size_t i = 0; i < event.assigned.member_count; i++)
+    for (size_t i = 0; i < event.assigned.member_count; i++) {
+        bool is_registered = !holds(unregistered, unregistered_count, replicas[i]);
+        int64_t registered = holds(restarted, restarted_count, replicas[i]) ? 2 : 1;
         members[i] = (struct partition_member){.id = replicas[i],
-                                               .is_eligible = !holds(fenced, fenced_count, replicas[i]),
-                                               .broker_epoch = holds(restarted, restarted_count, replicas[i]) ? 2 : 1};
+                                               .is_eligible = is_registered && !holds(fenced, fenced_count, replicas[i]),
+                                               .broker_epoch = is_registered ? registered : -1};
+    }
     step(player, event);
 }
 
