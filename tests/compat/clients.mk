@@ -5,7 +5,7 @@ $(B)/client-librdkafka: $(CLIENT_LIBRDKAFKA_OBJ) $(B)/libcommon.a
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_MODE) -o $@ $^ -lrdkafka -pthread
 
 CHECK_NEEDS += $(B)/client-librdkafka
-COMPAT_RUN += tests/compat/clients/fast_kcat.sh tests/compat/clients/fast_librdkafka.sh
+COMPAT_RUN += tests/compat/clients/test_run_limited.sh tests/compat/clients/fast_kcat.sh tests/compat/clients/fast_librdkafka.sh
 compat: ## everything of tests/compat: Kafka's own programs, the same requests, the client matrix (needs Java, Maven, Python, Go, Node)
 	@$(MAKE) --no-print-directory MODE=release all $(CHECK_NEEDS)
 	tests/run.sh -t 7200 $(COMPAT) $(COMPAT_LOG) $(COMPAT_LONG) tests/compat/clients/matrix.sh; status=$$?; \

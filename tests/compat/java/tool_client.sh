@@ -7,6 +7,7 @@ build=$root/build/compat/$(basename "$client_dir")
 patience=${COMPAT_PATIENCE:-1} # multiplies all time limits, for machines that have other work
 case_limit=$((180 * patience)) # seconds: each of these programs starts a JVM
 . "$root/tests/compat/kafka-env.sh"
+. "$root/tests/compat/clients/run_limited.sh"
 
 fail() { echo "$*"; exit 1; }
 same() { [[ $2 == "$3" ]] || fail "$1: expected '${2:0:300}', found '${3:0:300}'"; }
@@ -55,7 +56,7 @@ is_running() { kill -0 "$1" 2>/dev/null; }
 one_line() { tr '\n|#' ' / ' <<<"$1" | sed 's/  */ /g; s/ *$//'; }
 run_case() { # NAME
   local said status
-  said=$(timeout -k 5 "$case_limit" "$0" "$1" 2>>"$WORK/$1.log")
+  said=$(run_limited "$case_limit" "$0" "$1" 2>>"$WORK/$1.log")
   status=$?
   said=$(one_line "$said")
   ((status != 124 && status != 137)) || said="no end within $case_limit s. $said"
@@ -66,7 +67,7 @@ run_case() { # NAME
 run_cases() {
   local name failed=0
   if [[ $1 != -- ]]; then
-    trap 'jobs=$(jobs -p); [[ -z $jobs ]] || kill $jobs 2>/dev/null; wait' EXIT
+    trap 'xargs -r kill -KILL <<<"$(jobs -p)" 2>/dev/null' EXIT
     "case_${1//-/_}"
     exit
   fi
