@@ -43,7 +43,8 @@ static void settle_refused(struct produce_partition *part, enum kafka_error erro
 /* Nothing of it was appended, and the client will try again. */
 static void settle_postponed(struct replica *replica, struct produce_partition *part, enum kafka_error error)
 {
-    if (part->producer_id >= 0) producer_gaps_note(&replica->gaps, part->producer_id, part->producer_epoch, part->sequence);
+    int64_t now_us = env_now_us(replica->manager->env);
+    if (part->producer_id >= 0) producer_gaps_note(&replica->gaps, part->producer_id, part->producer_epoch, part->sequence, now_us);
     settle_refused(part, error);
 }
 

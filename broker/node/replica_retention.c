@@ -22,13 +22,20 @@ static void retain(struct replica *replica)
     tell_start(replica);
 }
 
+static void expire_producers(struct replica *replica, int64_t wall_ms, int64_t now_us)
+{
+    int64_t silence_us = replica->settings.log.producer_id_expiration_ms * 1000;
+    producer_gaps_expire(&replica->gaps, saturating_add_i64(now_us, -silence_us));
+    if (replica->partition.role != PARTITION_OFFLINE && !plog_is_busy(replica->log)) plog_expire_producers(replica->log, wall_ms);
+}
+
 void replica_on_retention(struct env_timer *timer, int64_t now_us)
 {
     struct replica_manager *m = CONTAINER_OF(timer, struct replica_manager, retention);
     int64_t wall_ms = env_wall_ms(m->env);
     LIST_FOR_EACH (&m->all, node) {
         struct replica *replica = CONTAINER_OF(node, struct replica, in_manager);
-        if (replica->partition.role != PARTITION_OFFLINE && !plog_is_busy(replica->log)) plog_expire_producers(replica->log, wall_ms);
+        expire_producers(replica, wall_ms, now_us);
         retain(replica);
         if (m->options.counts_unflushed && partition_needs_flush(&replica->partition)) replica_want_flush(replica);
     }

@@ -7,7 +7,8 @@ struct producer_gap {
     struct list_node by_age;
     int64_t producer_id;
     int16_t epoch;
-    int32_t sequence; /* the first that was refused */
+    int32_t sequence;   /* the first that was refused */
+    int64_t refused_us; /* the last time */
 };
 
 void producer_gaps_init(struct producer_gaps *gaps, uint64_t seed)
@@ -36,19 +37,34 @@ void producer_gaps_deinit(struct producer_gaps *gaps)
     map_deinit(&gaps->by_id);
 }
 
-void producer_gaps_note(struct producer_gaps *gaps, int64_t producer_id, int16_t epoch, int32_t sequence)
+static struct producer_gap *add(struct producer_gaps *gaps, int64_t producer_id)
+{
+    if (map_count(&gaps->by_id) >= PRODUCER_GAPS_MAX) forget(gaps, oldest(gaps));
+    struct producer_gap *gap = mem_alloc(sizeof *gap);
+    gap->producer_id = producer_id;
+    map_put(&gaps->by_id, MAP_KEY(&gap->producer_id), gap);
+    return gap;
+}
+
+void producer_gaps_note(struct producer_gaps *gaps, int64_t producer_id, int16_t epoch, int32_t sequence, int64_t now_us)
 {
     ASSERT(producer_id >= 0);
     struct producer_gap *gap = map_get(&gaps->by_id, MAP_KEY(&producer_id));
-    if (gap && gap->epoch == epoch && gap->sequence <= sequence) return;
-    if (gap) forget(gaps, gap);
-    if (map_count(&gaps->by_id) >= PRODUCER_GAPS_MAX) forget(gaps, oldest(gaps));
-    gap = mem_alloc(sizeof *gap);
-    gap->producer_id = producer_id;
+    bool is_behind = gap && gap->epoch == epoch && gap->sequence <= sequence;
+    if (gap)
+        list_remove(&gap->by_age);
+    else
+        gap = add(gaps, producer_id);
+    if (!is_behind) gap->sequence = sequence;
     gap->epoch = epoch;
-    gap->sequence = sequence;
-    map_put(&gaps->by_id, MAP_KEY(&gap->producer_id), gap);
+    gap->refused_us = now_us;
     list_push_back(&gaps->by_age, &gap->by_age);
+}
+
+void producer_gaps_expire(struct producer_gaps *gaps, int64_t until_us)
+{
+    struct producer_gap *gap = NULL;
+    while ((gap = oldest(gaps)) != NULL && gap->refused_us <= until_us) forget(gaps, gap);
 }
 
 bool producer_gaps_admit(struct producer_gaps *gaps, int64_t producer_id, int16_t epoch, int32_t sequence)
