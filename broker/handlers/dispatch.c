@@ -271,7 +271,7 @@ void dispatch_init(struct dispatch *dispatch, struct env *env, const struct conf
     dispatch->times = mem_calloc(handler_count + 1, sizeof *dispatch->times);
     dispatch->throttled = mem_calloc(handler_count + 1, sizeof *dispatch->throttled);
     list_init(&dispatch->creations);
-    metadata_hold_init(&dispatch->hold, env, image, replicas, node_id);
+    leader_hold_init(&dispatch->hold, env, image, replicas, node_id);
     quotas_init(&dispatch->quotas, env_random64(env));
 }
 

@@ -3,7 +3,7 @@
 #ifndef SKIFF_BROKER_HANDLERS_DISPATCH_H
 #define SKIFF_BROKER_HANDLERS_DISPATCH_H
 
-#include "broker/handlers/metadata_hold.h"
+#include "broker/handlers/leader_hold.h"
 #include "common/config.h"
 #include "common/histogram.h"
 #include "controller/metadata/quota.h"
@@ -38,7 +38,7 @@ struct dispatch {
     struct list creations; /* topics that are being created because somebody asked for them */
     uint32_t creation_count;
     struct log_limit creation_log;
-    struct metadata_hold hold;
+    struct leader_hold hold;
     struct quotas quotas;
     size_t waiting_fetch_bytes; /* of fetches that are not answered yet; beyond WAITING_FETCH_BYTES_MAX none waits any longer */
     struct histogram *times;    /* of the APIs in the order of handlers[], then of the fetches of followers */

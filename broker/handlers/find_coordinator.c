@@ -1,8 +1,10 @@
 /* FindCoordinator: the leader of the partition that has the group. The internal topic comes into being when it is first asked for. */
+#include "broker/handlers/leader_hold.h"
 #include "broker/handlers/topic_creation.h"
 #include "broker/node/group_coordinator.h"
 
-#define BATCHES_FROM 4 /* one answer for each of several keys (KIP-699) */
+#define BATCHES_FROM       4  /* one answer for each of several keys (KIP-699) */
+#define GROUPS_AWAITED_MAX 16 /* of one request; each is looked at with every batch of metadata meanwhile */
 
 enum coordinator_key_type { COORDINATOR_OF_GROUP = 0, COORDINATOR_OF_TRANSACTION = 1 };
 
@@ -50,12 +52,15 @@ static void find(struct call *call, int8_t type, struct slice key, struct find_c
     }
 }
 
+static int8_t type_of(const struct call *call, const struct find_coordinator_request *request)
+{
+    return call->api_version > 0 ? request->key_type : (int8_t)COORDINATOR_OF_GROUP;
+}
+
 static void respond_one(struct call *call, const struct find_coordinator_request *request)
 {
     struct find_coordinator_response_coordinators found;
-    int8_t type = COORDINATOR_OF_GROUP;
-    if (call->api_version > 0) type = request->key_type;
-    find(call, type, request->key, &found);
+    find(call, type_of(call, request), request->key, &found);
     struct find_coordinator_response response = {.error_code = found.error_code,
                                                  .error_message = found.error_message,
                                                  .node_id = found.node_id,
@@ -64,17 +69,48 @@ static void respond_one(struct call *call, const struct find_coordinator_request
     call_respond(call, &response);
 }
 
-enum request_progress handle_find_coordinator(struct call *call, const void *message)
+static void respond_all(struct call *call, const struct find_coordinator_request *request)
 {
-    const struct find_coordinator_request *request = message;
-    if (call->api_version < BATCHES_FROM) {
-        respond_one(call, request);
-        return REQUEST_DONE;
-    }
     struct find_coordinator_response response = {.host = SLICE_LITERAL(""), .coordinators_count = request->coordinator_keys_count};
     response.coordinators = arena_calloc(&call->arena, (size_t)request->coordinator_keys_count, sizeof *response.coordinators);
     for (int32_t i = 0; i < request->coordinator_keys_count; i++)
         find(call, request->key_type, request->coordinator_keys[i], &response.coordinators[i]);
     call_respond(call, &response);
-    return REQUEST_DONE;
+}
+
+static void answer(struct call *call, const void *message)
+{
+    if (call->api_version < BATCHES_FROM)
+        respond_one(call, message);
+    else
+        respond_all(call, message);
+}
+
+/* ---- who coordinates, as a question of leaders --------------------------------------------------------------------- */
+
+static int32_t leader_of(const struct call *call, struct slice group)
+{
+    int32_t partition = 0;
+    if (group_coordinator_partition(call->dispatch->groups, group, &partition) != KAFKA_NONE) return NO_LEADER;
+    return image_topic_by_name(call_image(call), SLICE_LITERAL(OFFSETS_TOPIC))->partitions[partition].leader;
+}
+
+/* Whoever asks for many groups is a tool, which may as well ask again. */
+static void each_leader(const struct call *call, const void *message, leader_visit_fn *visit, void *context)
+{
+    const struct find_coordinator_request *request = message;
+    if (type_of(call, request) != COORDINATOR_OF_GROUP || request->coordinator_keys_count > GROUPS_AWAITED_MAX) return;
+    if (call->api_version < BATCHES_FROM) {
+        (void)visit(context, leader_of(call, request->key));
+        return;
+    }
+    for (int32_t i = 0; i < request->coordinator_keys_count; i++)
+        if (visit(context, leader_of(call, request->coordinator_keys[i]))) return;
+}
+
+static const struct leader_question WHO_COORDINATES = {each_leader, answer};
+
+enum request_progress handle_find_coordinator(struct call *call, const void *message)
+{
+    return leader_hold_ask(&call->dispatch->hold, call, &WHO_COORDINATES, message);
 }

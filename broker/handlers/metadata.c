@@ -1,5 +1,5 @@
 /* Metadata: brokers, topics, leaders; and topics that come into being because somebody asked for them. */
-#include "broker/handlers/metadata_hold.h"
+#include "broker/handlers/leader_hold.h"
 #include "broker/handlers/topic_creation.h"
 #include "broker/handlers/topic_view.h"
 #include "common/map.h"
@@ -59,7 +59,7 @@ static bool is_by_id(const struct metadata_request_topics *wanted)
     return slice_is_null(wanted->name) || !uuid_is_zero(wanted->topic_id);
 }
 
-const struct image_topic *metadata_topic(const struct image *image, const struct metadata_request_topics *wanted)
+static const struct image_topic *find_topic(const struct image *image, const struct metadata_request_topics *wanted)
 {
     return is_by_id(wanted) ? image_topic_by_id(image, wanted->topic_id) : image_topic_by_name(image, wanted->name);
 }
@@ -111,7 +111,7 @@ static void add_wanted_topics(struct call *call, const struct metadata_request *
     response->topics = arena_calloc(&call->arena, (size_t)request->topics_count, sizeof *response->topics);
     for (int32_t i = 0; i < request->topics_count; i++) {
         const struct metadata_request_topics *wanted = &request->topics[i];
-        const struct image_topic *topic = metadata_topic(image, wanted);
+        const struct image_topic *topic = find_topic(image, wanted);
         if (is_told(&told, topic, wanted)) continue;
         struct metadata_response_topics *out = &response->topics[response->topics_count++];
         if (topic)
@@ -122,8 +122,9 @@ static void add_wanted_topics(struct call *call, const struct metadata_request *
     map_deinit(&told);
 }
 
-void metadata_answer(struct call *call, const struct metadata_request *request)
+static void answer(struct call *call, const void *message)
 {
+    const struct metadata_request *request = message;
     const struct image *image = call_image(call);
     /* Version 0 has no null: its empty array means all topics. */
     bool wants_all = request->topics_count < 0 || (call->api_version == 0 && request->topics_count == 0);
@@ -136,13 +137,22 @@ void metadata_answer(struct call *call, const struct metadata_request *request)
         add_all_topics(call, request, &response);
     else
         add_wanted_topics(call, request, &response);
-    if (call->request->connection) connection_note(call->request->connection, env_now_us(call->dispatch->env));
     call_respond(call, &response);
 }
 
+static void each_leader(const struct call *call, const void *message, leader_visit_fn *visit, void *context)
+{
+    const struct metadata_request *request = message;
+    for (int32_t i = 0; i < request->topics_count; i++) {
+        const struct image_topic *topic = find_topic(call_image(call), &request->topics[i]);
+        for (int32_t p = 0; topic && p < topic->partition_count; p++)
+            if (visit(context, topic->partitions[p].leader)) return;
+    }
+}
+
+static const struct leader_question WHO_LEADS = {each_leader, answer};
+
 enum request_progress handle_metadata(struct call *call, const void *message)
 {
-    if (metadata_hold_keeps(&call->dispatch->hold, call, message)) return REQUEST_PARKED;
-    metadata_answer(call, message);
-    return REQUEST_DONE;
+    return leader_hold_ask(&call->dispatch->hold, call, &WHO_LEADS, message);
 }

@@ -114,6 +114,6 @@ void dispatch_deinit(struct dispatch *dispatch)
         controller_channel_cancel_forward(&creation->forward);
         creation_destroy(creation);
     }
-    metadata_hold_deinit(&dispatch->hold);
+    leader_hold_deinit(&dispatch->hold);
     mem_free(dispatch->times);
 }

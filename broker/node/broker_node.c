@@ -208,7 +208,7 @@ static void apply(struct broker_node *node, const struct metadata_update *update
     group_coordinator_apply(node->groups, &node->delta, now_us);
     image_delta_clear(&node->delta, &node->image);
     controller_channel_on_applied(node->controller, announce);
-    metadata_hold_on_image(&node->dispatch.hold, now_us);
+    leader_hold_on_image(&node->dispatch.hold, now_us);
     if (controller_channel_broker_epoch(node->controller) >= 0) open_listeners(node);
 }
 
@@ -260,7 +260,7 @@ static void on_refused(void *user, enum kafka_error error, const char *message)
 static void on_leader_lost(void *user, int32_t broker_id, int64_t now_us)
 {
     struct broker_node *node = user;
-    metadata_hold_on_lost(&node->dispatch.hold, broker_id, now_us);
+    leader_hold_on_lost(&node->dispatch.hold, broker_id, now_us);
 }
 
 static void on_disks_failed(void *user, const char *reason)

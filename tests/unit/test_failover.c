@@ -1,7 +1,7 @@
 /* Three whole nodes in the simulator: what clients are told while a leader is lost, and what they cannot bring about. */
 #include "tests/unit/node_fixture.h"
 
-#include "broker/handlers/metadata_hold.h"
+#include "broker/handlers/leader_hold.h"
 #include "broker/node/replica_manager.h"
 #include "proto/errors.h"
 
@@ -67,7 +67,7 @@ static void use(struct fixture *f, int32_t node)
     fixture_connect_to(f, node);
     send_metadata(f, false);
     ck_assert(sim_wait(f->sim, fixture_has_answer, f, SIM_SECOND));
-    sim_run_for(f->sim, 2 * METADATA_CALM_US);
+    sim_run_for(f->sim, 2 * LEADER_CALM_US);
 }
 
 /* A client that learns of the death by its own connection asks a follower at that moment. */
@@ -90,7 +90,7 @@ START_TEST(metadata_never_names_a_leader_whose_connection_just_broke)
         kill_leader(f, leader);
         fixture_connect_to(f, asked);
         send_metadata(f, false);
-        ck_assert(sim_wait(f->sim, fixture_has_answer, f, METADATA_HOLD_US));
+        ck_assert(sim_wait(f->sim, fixture_has_answer, f, LEADER_HOLD_US));
         ck_assert_int_ne(answered_leader(f), leader);
         ck_assert_int_ne(answered_leader(f), NO_LEADER);
         fixture_end(f);
@@ -98,7 +98,7 @@ START_TEST(metadata_never_names_a_leader_whose_connection_just_broke)
 }
 END_TEST
 
-START_TEST(a_held_metadata_request_is_answered_in_time_when_nobody_can_decide)
+START_TEST(a_held_call_request_is_answered_in_time_when_nobody_can_decide)
 {
     int32_t leader = 0;
     struct fixture *f = start(&leader);
@@ -110,8 +110,8 @@ START_TEST(a_held_metadata_request_is_answered_in_time_when_nobody_can_decide)
     send_metadata(f, false);
     ck_assert(sim_wait(f->sim, fixture_has_answer, f, SIM_SECOND));
     ck_assert_int_eq(answered_leader(f), leader); /* the last that was decided */
-    ck_assert_int_gt(sim_now_us(f->sim) - broken_us, METADATA_HOLD_US / 2);
-    ck_assert_int_lt(sim_now_us(f->sim) - broken_us, METADATA_HOLD_US + 10 * SIM_MS);
+    ck_assert_int_gt(sim_now_us(f->sim) - broken_us, LEADER_HOLD_US / 2);
+    ck_assert_int_lt(sim_now_us(f->sim) - broken_us, LEADER_HOLD_US + 10 * SIM_MS);
     int64_t asked_us = sim_now_us(f->sim);
     send_metadata(f, false); /* once */
     ck_assert(sim_wait(f->sim, fixture_has_answer, f, SIM_SECOND));
@@ -142,7 +142,7 @@ END_TEST
 
 static void await_successor(struct fixture *f, int32_t leader)
 {
-    ck_assert(sim_wait(f->sim, fixture_has_answer, f, METADATA_HOLD_US));
+    ck_assert(sim_wait(f->sim, fixture_has_answer, f, LEADER_HOLD_US));
     ck_assert_int_ne(answered_leader(f), leader);
     ck_assert_int_ne(answered_leader(f), NO_LEADER);
 }
@@ -232,15 +232,15 @@ START_TEST(metadata_waits_neither_for_a_leader_that_lives_nor_long_for_one_that_
     for (int i = 0; i < 3; i++) {
         ck_assert_int_lt(time_of_answer(f), 5 * SIM_MS);
         ck_assert_int_eq(answered_leader(f), leader);
-        sim_run_for(f->sim, 2 * METADATA_CALM_US);
+        sim_run_for(f->sim, 2 * LEADER_CALM_US);
     }
     sim_node_pause(f->nodes[leader].node);
     int64_t waited_us = time_of_answer(f);
-    ck_assert_int_gt(waited_us, METADATA_DOUBT_US / 2);
-    ck_assert_int_lt(waited_us, METADATA_DOUBT_US + 5 * SIM_MS);
+    ck_assert_int_gt(waited_us, LEADER_DOUBT_US / 2);
+    ck_assert_int_lt(waited_us, LEADER_DOUBT_US + 5 * SIM_MS);
     ck_assert_int_eq(answered_leader(f), leader);
     for (int i = 0; i < 3; i++) {
-        sim_run_for(f->sim, 2 * METADATA_CALM_US);
+        sim_run_for(f->sim, 2 * LEADER_CALM_US);
         ck_assert_int_lt(time_of_answer(f), 5 * SIM_MS); /* once */
     }
     sim_node_resume(f->nodes[leader].node);
@@ -274,6 +274,108 @@ START_TEST(a_leader_that_answers_is_not_lost_though_its_connection_broke)
     sim_run_for(f->sim, SIM_MS);
     ck_assert_int_lt(time_of_answer(f), 5 * SIM_MS);
     ck_assert_int_eq(answered_leader(f), leader);
+    fixture_end(f);
+}
+END_TEST
+
+/* ---- who coordinates a group ----------------------------------------------------------------------------------------- */
+
+#define FIND_COORDINATOR_VERSION 4
+
+static void send_find_coordinator(struct fixture *f)
+{
+    struct slice group = SLICE_LITERAL("group");
+    struct find_coordinator_request request = {.key = SLICE_LITERAL(""), .coordinator_keys = &group, .coordinator_keys_count = 1};
+    struct writer w;
+    writer_init(&w, 64);
+    ck_assert_int_eq(codec_encode(KMSG_FIND_COORDINATOR_REQUEST, FIND_COORDINATOR_VERSION, &request, &w), ERR_OK);
+    fixture_send_raw(f, API_FIND_COORDINATOR, FIND_COORDINATOR_VERSION, true, writer_take(&w));
+}
+
+/* -1: none was named. */
+static int32_t answered_coordinator(struct fixture *f)
+{
+    struct find_coordinator_response response;
+    ck_assert_int_eq(f->err, ERR_OK);
+    arena_deinit(&f->arena);
+    arena_init(&f->arena, 1 << 16);
+    ck_assert_int_eq(codec_decode_exact(KMSG_FIND_COORDINATOR_RESPONSE, FIND_COORDINATOR_VERSION, f->body, &f->arena, &response), ERR_OK);
+    ck_assert_int_eq(response.coordinators_count, 1);
+    return response.coordinators[0].node_id;
+}
+
+static int32_t find_coordinator(struct fixture *f)
+{
+    send_find_coordinator(f);
+    ck_assert(sim_wait(f->sim, fixture_has_answer, f, SIM_SECOND));
+    return answered_coordinator(f);
+}
+
+static bool are_offsets_in_sync(void *context)
+{
+    const struct fixture *f = context;
+    for (int32_t i = 0; i < f->node_count; i++) {
+        const struct image_topic *topic = image_topic_by_name(broker_node_image(f->nodes[i].broker), SLICE_LITERAL("__consumer_offsets"));
+        if (!topic) return false;
+        for (int32_t p = 0; p < topic->partition_count; p++)
+            if (topic->partitions[p].isr_count != f->node_count) return false;
+    }
+    return true;
+}
+
+/* The group has a coordinator, which the client, connected to another node, was told a while ago. */
+static struct fixture *start_group(int32_t *coordinator)
+{
+    struct fixture *f = fixture_create_nodes("offsets.topic.num.partitions=6\n", 3);
+    (void)find_coordinator(f); /* creates the topic */
+    ck_assert(sim_wait(f->sim, are_offsets_in_sync, f, 10 * SIM_SECOND));
+    *coordinator = find_coordinator(f);
+    ck_assert_int_ge(*coordinator, 0);
+    fixture_connect_to(f, (*coordinator + 1) % 3);
+    ck_assert_int_eq(find_coordinator(f), *coordinator);
+    sim_run_for(f->sim, 2 * LEADER_CALM_US);
+    return f;
+}
+
+/* The evidence comes first, with the question, or after it. */
+START_TEST(find_coordinator_never_names_one_that_just_died)
+{
+    static const int64_t late_us[] = {-SIM_MS, 1, 300, SIM_MS, 5 * SIM_MS};
+    int32_t coordinator = 0;
+    struct fixture *f = start_group(&coordinator);
+    struct sim_node *dying = f->nodes[coordinator].node;
+    if (late_us[_i] < 0) {
+        sim_node_crash(dying, SIM_CRASH_PROCESS);
+        sim_run_for(f->sim, -late_us[_i]);
+        send_find_coordinator(f);
+    } else {
+        sim_node_pause(dying);
+        send_find_coordinator(f);
+        sim_run_for(f->sim, late_us[_i]);
+        sim_node_crash(dying, SIM_CRASH_PROCESS);
+    }
+    ck_assert(sim_wait(f->sim, fixture_has_answer, f, LEADER_HOLD_US));
+    ck_assert_int_ne(answered_coordinator(f), coordinator);
+    ck_assert_int_ge(answered_coordinator(f), 0);
+    fixture_end(f);
+}
+END_TEST
+
+START_TEST(find_coordinator_waits_for_nobody_who_lives_nor_for_long)
+{
+    int32_t coordinator = 0;
+    struct fixture *f = start_group(&coordinator);
+    int64_t asked_us = sim_now_us(f->sim);
+    ck_assert_int_eq(find_coordinator(f), coordinator);
+    ck_assert_int_lt(sim_now_us(f->sim) - asked_us, 5 * SIM_MS);
+    /* Nobody can decide: the last word counts. */
+    sim_node_crash(f->nodes[(coordinator + 2) % 3].node, SIM_CRASH_PROCESS);
+    sim_node_crash(f->nodes[coordinator].node, SIM_CRASH_PROCESS);
+    sim_run_for(f->sim, SIM_MS);
+    asked_us = sim_now_us(f->sim);
+    ck_assert_int_eq(find_coordinator(f), coordinator);
+    ck_assert_int_gt(sim_now_us(f->sim) - asked_us, LEADER_HOLD_US / 2);
+    ck_assert_int_lt(sim_now_us(f->sim) - asked_us, LEADER_HOLD_US + 10 * SIM_MS);
     fixture_end(f);
 }
 END_TEST
@@ -420,7 +522,7 @@ int main(void)
     TCase *tcase = tcase_create("clients");
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, metadata_never_names_a_leader_whose_connection_just_broke);
-    tcase_add_test(tcase, a_held_metadata_request_is_answered_in_time_when_nobody_can_decide);
+    tcase_add_test(tcase, a_held_call_request_is_answered_in_time_when_nobody_can_decide);
     tcase_add_test(tcase, metadata_of_all_topics_or_of_a_client_that_leaves_is_not_kept);
     tcase_add_loop_test(tcase, metadata_never_names_a_dead_leader_when_the_question_overtakes_the_evidence, 0, 8);
     tcase_add_test(tcase, metadata_asked_twice_names_a_dead_leader_in_neither_answer);
@@ -429,6 +531,8 @@ int main(void)
     tcase_add_test(tcase, ordinary_metadata_does_not_wait_for_a_leader);
     tcase_add_test(tcase, a_leader_that_answers_is_not_lost_though_its_connection_broke);
     tcase_add_test(tcase, q_ack_a_stranger_who_claims_to_be_a_follower_moves_nothing);
+    tcase_add_loop_test(tcase, find_coordinator_never_names_one_that_just_died, 0, 5);
+    tcase_add_test(tcase, find_coordinator_waits_for_nobody_who_lives_nor_for_long);
     tcase_add_test(tcase, p_isr_a_replica_whose_disk_failed_does_not_come_back);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

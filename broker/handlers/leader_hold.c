@@ -1,4 +1,4 @@
-#include "broker/handlers/metadata_hold.h"
+#include "broker/handlers/leader_hold.h"
 
 #include "broker/handlers/handler.h"
 #include "broker/node/peer_probe.h"
@@ -10,11 +10,12 @@ struct leader_set {
     size_t count;
 };
 
-struct held_metadata {
+struct held_call {
     struct list_node node; /* hold->held, in order of arrival */
-    struct metadata_hold *hold;
+    struct leader_hold *hold;
     struct call *call;
-    const struct metadata_request *request;
+    const struct leader_question *question;
+    const void *request;
     int64_t asked_us;
     struct leader_set doubted;
 };
@@ -28,64 +29,63 @@ static bool has(const struct leader_set *set, int32_t id)
     return false;
 }
 
-static void add_leaders(struct leader_set *set, const struct image_topic *topic, int32_t own_id)
+struct collection {
+    struct leader_set *set;
+    int32_t own_id;
+};
+
+static bool collect(void *context, int32_t leader)
 {
-    for (int32_t p = 0; p < topic->partition_count && set->count < DOUBTED_LEADERS_MAX; p++) {
-        int32_t leader = topic->partitions[p].leader;
-        if (leader != NO_LEADER && leader != own_id && !has(set, leader)) set->ids[set->count++] = leader;
-    }
+    const struct collection *collection = context;
+    struct leader_set *set = collection->set;
+    ASSERT(set->count < DOUBTED_LEADERS_MAX);
+    if (leader != NO_LEADER && leader != collection->own_id && !has(set, leader)) set->ids[set->count++] = leader;
+    return set->count == DOUBTED_LEADERS_MAX;
 }
 
-/* The other brokers that lead what the request names. A request for all topics names none. */
-static void find_leaders(const struct metadata_hold *hold, const struct metadata_request *request, struct leader_set *set)
+struct search {
+    const struct leader_set *set;
+    bool is_found;
+};
+
+static bool look_for(void *context, int32_t leader)
 {
-    set->count = 0;
-    for (int32_t i = 0; i < request->topics_count && set->count < DOUBTED_LEADERS_MAX; i++) {
-        const struct image_topic *topic = metadata_topic(hold->image, &request->topics[i]);
-        if (topic) add_leaders(set, topic, hold->node_id);
-    }
+    struct search *search = context;
+    search->is_found = has(search->set, leader);
+    return search->is_found;
 }
 
-static bool is_led_by(const struct image_topic *topic, const struct leader_set *set)
+static bool names_a_partition_of(const struct held_call *held, const struct leader_set *set)
 {
-    for (int32_t p = 0; p < topic->partition_count; p++)
-        if (has(set, topic->partitions[p].leader)) return true;
-    return false;
-}
-
-static bool names_a_partition_of(const struct image *image, const struct metadata_request *request, const struct leader_set *set)
-{
-    for (int32_t i = 0; set->count > 0 && i < request->topics_count; i++) {
-        const struct image_topic *topic = metadata_topic(image, &request->topics[i]);
-        if (topic && is_led_by(topic, set)) return true;
-    }
-    return false;
+    struct search search = {.set = set};
+    if (set->count > 0) held->question->each_leader(held->call, held->request, look_for, &search);
+    return search.is_found;
 }
 
 /* ---- who is lost --------------------------------------------------------------------------------------------------- */
 
-static size_t known_lost(const struct metadata_hold *hold) { return min_size(hold->lost_count, LOST_LEADERS_MAX); }
+static size_t known_lost(const struct leader_hold *hold) { return min_size(hold->lost_count, LOST_LEADERS_MAX); }
 
-static bool is_of_this_life(const struct metadata_hold *hold, const struct lost_leader *lost)
+static bool is_of_this_life(const struct leader_hold *hold, const struct lost_leader *lost)
 {
     const struct image_broker *broker = image_broker_get(hold->image, lost->broker_id);
     return broker && !broker->fenced && broker->epoch == lost->broker_epoch;
 }
 
-static bool is_current(const struct metadata_hold *hold, const struct lost_leader *lost, int64_t now_us)
+static bool is_current(const struct leader_hold *hold, const struct lost_leader *lost, int64_t now_us)
 {
-    return !lost->is_refuted && now_us < lost->lost_us + METADATA_HOLD_US && is_of_this_life(hold, lost);
+    return !lost->is_refuted && now_us < lost->lost_us + LEADER_HOLD_US && is_of_this_life(hold, lost);
 }
 
 /* Those that count now; most of the time none. */
-static void find_lost(const struct metadata_hold *hold, int64_t now_us, struct leader_set *set)
+static void find_lost(const struct leader_hold *hold, int64_t now_us, struct leader_set *set)
 {
     set->count = 0;
     for (size_t i = 0; i < known_lost(hold); i++)
         if (is_current(hold, &hold->lost[i], now_us)) set->ids[set->count++] = hold->lost[i].broker_id;
 }
 
-static bool is_known_as_lost(const struct metadata_hold *hold, int32_t broker_id)
+static bool is_known_as_lost(const struct leader_hold *hold, int32_t broker_id)
 {
     for (size_t i = 0; i < known_lost(hold); i++) {
         const struct lost_leader *lost = &hold->lost[i];
@@ -94,13 +94,13 @@ static bool is_known_as_lost(const struct metadata_hold *hold, int32_t broker_id
     return false;
 }
 
-static void refute(struct metadata_hold *hold, int32_t broker_id, int64_t alive_us)
+static void refute(struct leader_hold *hold, int32_t broker_id, int64_t alive_us)
 {
     for (size_t i = 0; i < known_lost(hold); i++)
         if (hold->lost[i].broker_id == broker_id && hold->lost[i].lost_us <= alive_us) hold->lost[i].is_refuted = true;
 }
 
-void metadata_hold_on_lost(struct metadata_hold *hold, int32_t broker_id, int64_t now_us)
+void leader_hold_on_lost(struct leader_hold *hold, int32_t broker_id, int64_t now_us)
 {
     const struct image_broker *broker = image_broker_get(hold->image, broker_id);
     if (!broker || broker->fenced) return;
@@ -111,18 +111,18 @@ void metadata_hold_on_lost(struct metadata_hold *hold, int32_t broker_id, int64_
 /* ---- who waits ----------------------------------------------------------------------------------------------------- */
 
 /* For a lost leader's successor, or for a sign of a doubted one. */
-static bool must_wait(const struct held_metadata *held, int64_t now_us)
+static bool must_wait(const struct held_call *held, int64_t now_us)
 {
-    const struct metadata_hold *hold = held->hold;
+    const struct leader_hold *hold = held->hold;
     struct leader_set awaited;
     find_lost(hold, now_us, &awaited);
-    for (size_t i = 0; now_us < held->asked_us + METADATA_DOUBT_US && i < held->doubted.count; i++)
+    for (size_t i = 0; now_us < held->asked_us + LEADER_DOUBT_US && i < held->doubted.count; i++)
         if (!peer_probes_is_settled(hold->probes, held->doubted.ids[i], held->asked_us))
             awaited.ids[awaited.count++] = held->doubted.ids[i];
-    return names_a_partition_of(hold->image, held->request, &awaited);
+    return names_a_partition_of(held, &awaited);
 }
 
-static void forget(struct held_metadata *held)
+static void forget(struct held_call *held)
 {
     list_remove(&held->node);
     held->hold->held_count--;
@@ -135,24 +135,30 @@ static void on_abandoned(struct request *request)
     call_finish(call);
 }
 
-static void release(struct held_metadata *held)
+static void answer(struct call *call, const struct leader_question *question, const void *request)
+{
+    if (call->request->connection) connection_note(call->request->connection, env_now_us(call->dispatch->env));
+    question->answer(call, request);
+}
+
+static void release(struct held_call *held)
 {
     struct call *call = held->call;
     forget(held);
     call->request->user = NULL;
     call->request->on_abandoned = NULL;
-    metadata_answer(call, held->request);
+    answer(call, held->question, held->request);
 }
 
-static void set_timer(struct metadata_hold *hold, int64_t now_us)
+static void set_timer(struct leader_hold *hold, int64_t now_us)
 {
     int64_t at_us = INT64_MAX;
     for (size_t i = 0; i < known_lost(hold); i++) {
         const struct lost_leader *lost = &hold->lost[i];
-        if (is_current(hold, lost, now_us)) at_us = min_i64(at_us, lost->lost_us + METADATA_HOLD_US);
+        if (is_current(hold, lost, now_us)) at_us = min_i64(at_us, lost->lost_us + LEADER_HOLD_US);
     }
     LIST_FOR_EACH (&hold->held, node) {
-        int64_t end_us = CONTAINER_OF(node, struct held_metadata, node)->asked_us + METADATA_DOUBT_US;
+        int64_t end_us = CONTAINER_OF(node, struct held_call, node)->asked_us + LEADER_DOUBT_US;
         if (end_us > now_us) at_us = min_i64(at_us, end_us);
     }
     if (hold->held_count > 0 && at_us < INT64_MAX)
@@ -161,11 +167,11 @@ static void set_timer(struct metadata_hold *hold, int64_t now_us)
         env_timer_clear(hold->env, &hold->timer);
 }
 
-void metadata_hold_on_image(struct metadata_hold *hold, int64_t now_us)
+void leader_hold_on_image(struct leader_hold *hold, int64_t now_us)
 {
     if (hold->held_count == 0) return;
     LIST_FOR_EACH (&hold->held, node) {
-        struct held_metadata *held = CONTAINER_OF(node, struct held_metadata, node);
+        struct held_call *held = CONTAINER_OF(node, struct held_call, node);
         if (!must_wait(held, now_us)) release(held);
     }
     set_timer(hold, now_us);
@@ -173,22 +179,22 @@ void metadata_hold_on_image(struct metadata_hold *hold, int64_t now_us)
 
 static void on_timer(struct env_timer *timer, int64_t now_us)
 {
-    metadata_hold_on_image(CONTAINER_OF(timer, struct metadata_hold, timer), now_us);
+    leader_hold_on_image(CONTAINER_OF(timer, struct leader_hold, timer), now_us);
 }
 
 static void on_sign(void *user, int32_t broker_id, enum peer_sign sign, int64_t asked_us, int64_t now_us)
 {
-    struct metadata_hold *hold = user;
+    struct leader_hold *hold = user;
     if (sign == PEER_ALIVE) refute(hold, broker_id, asked_us);
     /* Once: a broker that stays away is no news. */
-    if (sign == PEER_LOST && !is_known_as_lost(hold, broker_id)) metadata_hold_on_lost(hold, broker_id, now_us);
-    metadata_hold_on_image(hold, now_us);
+    if (sign == PEER_LOST && !is_known_as_lost(hold, broker_id)) leader_hold_on_lost(hold, broker_id, now_us);
+    leader_hold_on_image(hold, now_us);
 }
 
-static void keep(struct metadata_hold *hold, const struct held_metadata *waiting)
+static void keep(struct leader_hold *hold, const struct held_call *waiting)
 {
     struct call *call = waiting->call;
-    struct held_metadata *held = arena_alloc(&call->arena, sizeof *held);
+    struct held_call *held = arena_alloc(&call->arena, sizeof *held);
     *held = *waiting;
     list_push_back(&hold->held, &held->node);
     hold->held_count++;
@@ -201,27 +207,28 @@ static void keep(struct metadata_hold *hold, const struct held_metadata *waiting
 /* Whether something may have happened to the client. */
 static bool is_sudden(const struct call *call, int64_t now_us)
 {
-    return now_us - connection_noted_us(call->request->connection) >= METADATA_CALM_US;
+    return now_us - connection_noted_us(call->request->connection) >= LEADER_CALM_US;
 }
 
 /* There are clients: from now on they may ask about any broker. */
-static void watch_brokers(struct metadata_hold *hold)
+static void watch_brokers(struct leader_hold *hold)
 {
     struct image_broker *broker = NULL;
     for (uint32_t at = 0; (broker = image_next_broker(hold->image, &at));)
         if (broker->id != hold->node_id && !broker->fenced) peer_probes_watch(hold->probes, broker->id);
 }
 
-static void doubt_leaders(struct metadata_hold *hold, struct held_metadata *held)
+static void doubt_leaders(struct leader_hold *hold, struct held_call *held)
 {
-    find_leaders(hold, held->request, &held->doubted);
+    struct collection collection = {.set = &held->doubted, .own_id = hold->node_id};
+    held->question->each_leader(held->call, held->request, collect, &collection);
     for (size_t i = 0; i < held->doubted.count; i++) peer_probes_ask(hold->probes, held->doubted.ids[i]);
 }
 
-bool metadata_hold_keeps(struct metadata_hold *hold, struct call *call, const struct metadata_request *request)
+static bool keeps(struct leader_hold *hold, struct call *call, const struct leader_question *question, const void *request)
 {
-    struct held_metadata held = {.hold = hold, .call = call, .request = request, .asked_us = env_now_us(hold->env)};
-    if (hold->held_count >= METADATA_HELD_MAX || call->dispatch->is_stopping) return false;
+    struct held_call held = {.hold = hold, .call = call, .question = question, .request = request, .asked_us = env_now_us(hold->env)};
+    if (hold->held_count >= LEADER_HELD_MAX || call->dispatch->is_stopping) return false;
     watch_brokers(hold);
     if (is_sudden(call, held.asked_us)) doubt_leaders(hold, &held);
     if (!must_wait(&held, held.asked_us)) return false;
@@ -229,16 +236,24 @@ bool metadata_hold_keeps(struct metadata_hold *hold, struct call *call, const st
     return true;
 }
 
-void metadata_hold_init(struct metadata_hold *hold, struct env *env, const struct image *image, const struct replica_manager *replicas,
-                        int32_t node_id)
+enum request_progress leader_hold_ask(struct leader_hold *hold, struct call *call, const struct leader_question *question,
+                                      const void *request)
 {
-    *hold = (struct metadata_hold){.env = env, .image = image, .node_id = node_id};
+    if (keeps(hold, call, question, request)) return REQUEST_PARKED;
+    answer(call, question, request);
+    return REQUEST_DONE;
+}
+
+void leader_hold_init(struct leader_hold *hold, struct env *env, const struct image *image, const struct replica_manager *replicas,
+                      int32_t node_id)
+{
+    *hold = (struct leader_hold){.env = env, .image = image, .node_id = node_id};
     list_init(&hold->held);
     env_timer_init(&hold->timer, on_timer);
     hold->probes = peer_probes_create(env, replicas, node_id, on_sign, hold);
 }
 
-void metadata_hold_deinit(struct metadata_hold *hold)
+void leader_hold_deinit(struct leader_hold *hold)
 {
     ASSERT(list_is_empty(&hold->held));
     env_timer_clear(hold->env, &hold->timer);
