@@ -3,13 +3,15 @@
  *   limits ADDRESS broker KEY=VALUE...                   dynamic settings of all brokers; no VALUE removes
  *   limits ADDRESS quota user|client-id|ip NAME KEY=VALUE    no NAME ("") is the default; no VALUE removes
  *   limits ADDRESS connect COUNT                         connects, asks, and hangs up, one after the other
- *   limits ADDRESS ask COUNT                             on one connection: Metadata of all topics
+ *   limits ADDRESS ask COUNT                             on one connection: Metadata of all topics; also prints of how many answers
+ *                                                        a throttle was told, their sum, and the longest
  *   limits ADDRESS create VERSION TOPIC PARTITIONS       "error=CODE throttle_ms=N"
  *
  * Status 0 on success; connect and ask print how many were answered, and how many milliseconds that took. */
 #include "tests/integration/wire.h"
 
 #include "common/assert.h"
+#include "common/checked.h"
 #include "common/str.h"
 
 #include <stdio.h>
@@ -17,7 +19,7 @@
 #include <time.h>
 
 enum { CREATE_TOPICS = 19, ALTER_CONFIGS = 44, ALTER_CLIENT_QUOTAS = 49 };
-enum { CREATE_TOPICS_FLEXIBLE = 5, BROKER = 4, SET = 0, DELETE = 1, TIMEOUT_MS = 30000 };
+enum { CREATE_TOPICS_FLEXIBLE = 5, METADATA_VERSION = 3, BROKER = 4, SET = 0, DELETE = 1, TIMEOUT_MS = 30000 };
 
 static const char *address;
 
@@ -145,10 +147,21 @@ static int connect_often(int64_t count)
 static int ask_often(int64_t count)
 {
     struct wire wire;
-    int64_t answered = 0, began_ms = now_ms();
+    int64_t answered = 0, throttled = 0, told_ms = 0, most_ms = 0, began_ms = now_ms();
     if (!wire_open(&wire, address, TIMEOUT_MS)) return 1;
-    for (int64_t i = 0; i < count; i++) answered += ask(&wire, WIRE_METADATA, 1, SLICE_LITERAL("\xff\xff\xff\xff"));
+    for (int64_t i = 0; i < count; i++) {
+        struct reader answer;
+        struct buf *frame = wire_call(&wire, WIRE_METADATA, METADATA_VERSION, false, SLICE_LITERAL("\xff\xff\xff\xff"), &answer);
+        if (!frame) break;
+        int64_t throttle_ms = reader_i32(&answer);
+        answered++;
+        throttled += throttle_ms > 0;
+        told_ms += throttle_ms;
+        most_ms = max_i64(most_ms, throttle_ms);
+        buf_unref(frame);
+    }
     wire_close(&wire);
+    (void)printf("throttled=%lld told_ms=%lld most_ms=%lld ", (long long)throttled, (long long)told_ms, (long long)most_ms);
     return report(answered, count, began_ms);
 }
 
