@@ -64,13 +64,14 @@ void channel_close(struct channel *channel)
 /* The stream is gone: everybody learns it, the calls first. */
 static void break_off(struct channel *channel, enum err err, int64_t now_us)
 {
+    enum err told = err == ERR_TIMEOUT ? ERR_RESET : err; /* a call that times out leaves the channel */
     channel->stream = NULL;
     channel->is_connected = false;
     channel->is_busy = true;
     for (struct list_node *node; (node = list_first(&channel->calls));) {
         struct channel_call *call = CONTAINER_OF(node, struct channel_call, node);
         forget(call);
-        call->done(call, err, NULL, SLICE_NULL, now_us);
+        call->done(call, told, NULL, SLICE_NULL, now_us);
     }
     if (!channel->is_closed) channel->handler.on_closed(channel->handler.user, channel, err, now_us);
     channel_free(channel);

@@ -589,6 +589,22 @@ START_TEST(a_call_that_times_out_leaves_the_channel_usable)
 }
 END_TEST
 
+/* A call's ERR_TIMEOUT says that the channel goes on: this one does not. */
+START_TEST(a_connect_that_times_out_is_no_timeout_of_its_calls)
+{
+    struct world *w = begin(9);
+    sim_net_block(w->sim, w->client_node, w->server_node);
+    open_channel(w);
+    send_call(w, KEY_ECHO, 8, 60 * SIM_SECOND);
+    sim_run_for(w->sim, 20 * SIM_SECOND);
+    ck_assert_int_eq(w->calls[0].answers, 1);
+    ck_assert_int_eq(w->calls[0].err, ERR_RESET);
+    ck_assert(w->is_channel_closed);
+    ck_assert_int_eq(w->channel_err, ERR_TIMEOUT);
+    end(w);
+}
+END_TEST
+
 START_TEST(a_dead_peer_is_told_from_a_silent_one)
 {
     struct world *w = begin(10);
@@ -653,6 +669,7 @@ int main(void)
     tcase_add_test(tcase, idle_connections_between_nodes_stay);
     tcase_add_test(tcase, connections_per_address_are_limited);
     tcase_add_test(tcase, a_call_that_times_out_leaves_the_channel_usable);
+    tcase_add_test(tcase, a_connect_that_times_out_is_no_timeout_of_its_calls);
     tcase_add_test(tcase, a_dead_peer_is_told_from_a_silent_one);
     tcase_add_test(tcase, requests_outlive_their_connection);
     SRunner *runner = srunner_create(suite);

@@ -248,6 +248,33 @@ START_TEST(metadata_waits_neither_for_a_leader_that_lives_nor_long_for_one_that_
 }
 END_TEST
 
+/* Whoever asks while the first connect is under way wants a second one. */
+START_TEST(metadata_waits_no_longer_for_a_leader_that_cannot_be_reached)
+{
+    int32_t leader = 0;
+    struct fixture *f = start(&leader), *first = mem_alloc(sizeof *first);
+    int32_t asked = (leader + 1) % 3;
+    sim_net_block(f->sim, f->nodes[asked].node, f->nodes[leader].node);
+    fixture_connect_to(f, asked);
+    sim_run_for(f->sim, 2 * LEADER_CALM_US);
+    *first = *f;
+    first->frame = NULL;
+    arena_init(&first->arena, 1 << 16);
+    int64_t asked_us = sim_now_us(f->sim);
+    send_metadata(first, false);
+    sim_run_for(f->sim, SIM_MS);
+    send_metadata(f, false); /* behind it, on the same connection */
+    ck_assert(sim_wait(f->sim, fixture_has_answer, f, SIM_SECOND));
+    ck_assert_int_lt(sim_now_us(f->sim) - asked_us, LEADER_DOUBT_US + 5 * SIM_MS);
+    sim_run_for(f->sim, SIM_SECOND);
+    buf_unref(first->frame);
+    arena_deinit(&first->arena);
+    mem_free(first);
+    sim_net_heal(f->sim);
+    fixture_end(f);
+}
+END_TEST
+
 /* A client that begins, or asks again and again, costs the leader no question and waits for none. */
 START_TEST(ordinary_metadata_does_not_wait_for_a_leader)
 {
@@ -528,6 +555,7 @@ int main(void)
     tcase_add_test(tcase, metadata_asked_twice_names_a_dead_leader_in_neither_answer);
     tcase_add_loop_test(tcase, metadata_of_a_node_that_follows_nothing_of_the_dead_leader_does_not_name_it, 0, 2);
     tcase_add_test(tcase, metadata_waits_neither_for_a_leader_that_lives_nor_long_for_one_that_is_silent);
+    tcase_add_test(tcase, metadata_waits_no_longer_for_a_leader_that_cannot_be_reached);
     tcase_add_test(tcase, ordinary_metadata_does_not_wait_for_a_leader);
     tcase_add_test(tcase, a_leader_that_answers_is_not_lost_though_its_connection_broke);
     tcase_add_test(tcase, q_ack_a_stranger_who_claims_to_be_a_follower_moves_nothing);
