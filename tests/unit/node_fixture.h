@@ -239,6 +239,31 @@ static inline int16_t fixture_create_topic(struct fixture *f, const char *name, 
     return response->topics[0].error_code;
 }
 
+/* IncrementalAlterConfigs of one setting; `operation` is Kafka's number. */
+static inline int16_t fixture_alter_config(struct fixture *f, int16_t version, int8_t type, const char *resource_name, const char *name,
+                                           int8_t operation, const char *value)
+{
+    struct incremental_alter_configs_request_configs config = {
+        .name = slice_str(name), .config_operation = operation, .value = slice_str(value)};
+    struct incremental_alter_configs_request_resources resource = {
+        .resource_type = type, .resource_name = slice_str(resource_name), .configs = &config, .configs_count = 1};
+    struct incremental_alter_configs_request request = {.resources = &resource, .resources_count = 1};
+    const struct incremental_alter_configs_response *response = fixture_ask(f, API_INCREMENTAL_ALTER_CONFIGS, version, &request);
+    ck_assert_int_eq(response->responses_count, 1);
+    return response->responses[0].error_code;
+}
+
+/* Of a client id, NULL: of each; 0 removes it. */
+static inline void fixture_set_quota(struct fixture *f, const char *client_id, const char *key, double value)
+{
+    struct alter_client_quotas_request_entity entity = {SLICE_LITERAL("client-id"), slice_str(client_id)};
+    struct alter_client_quotas_request_ops op = {.key = slice_str(key), .value = value, .remove = value <= 0};
+    struct alter_client_quotas_request_entries entry = {.entity = &entity, .entity_count = 1, .ops = &op, .ops_count = 1};
+    struct alter_client_quotas_request request = {.entries = &entry, .entries_count = 1};
+    const struct alter_client_quotas_response *response = fixture_ask(f, API_ALTER_CLIENT_QUOTAS, 1, &request);
+    ck_assert_int_eq(response->entries[0].error_code, 0);
+}
+
 /* One batch with one record. */
 static inline struct buf *fixture_batch(const char *value)
 {

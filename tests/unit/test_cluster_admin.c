@@ -318,11 +318,7 @@ static const struct create_topics_response *create_at(struct fixture *f, int16_t
 START_TEST(a_quota_of_partitions_is_kept_by_the_controller_and_heeded_by_the_broker)
 {
     struct fixture *f = fixture_create("");
-    struct alter_client_quotas_request_entity entity = {SLICE_LITERAL("client-id"), SLICE_NULL};
-    struct alter_client_quotas_request_ops op = {.key = SLICE_LITERAL("controller_mutation_rate"), .value = 1};
-    struct alter_client_quotas_request_entries entry = {.entity = &entity, .entity_count = 1, .ops = &op, .ops_count = 1};
-    struct alter_client_quotas_request alter = {.entries = &entry, .entries_count = 1};
-    (void)fixture_ask(f, API_ALTER_CLIENT_QUOTAS, 1, &alter);
+    fixture_set_quota(f, NULL, "controller_mutation_rate", 1);
     const struct create_topics_response *created = create_at(f, 7, "a", 13);
     ck_assert_int_eq(created->topics[0].error_code, 0);
     ck_assert_int_eq(created->throttle_time_ms, 0);
@@ -339,16 +335,6 @@ START_TEST(a_quota_of_partitions_is_kept_by_the_controller_and_heeded_by_the_bro
 }
 END_TEST
 
-static void set_time_quota(struct fixture *f, double percent)
-{
-    struct alter_client_quotas_request_entity entity = {SLICE_LITERAL("client-id"), SLICE_NULL};
-    struct alter_client_quotas_request_ops op = {.key = SLICE_LITERAL("request_percentage"), .value = percent};
-    struct alter_client_quotas_request_entries entry = {.entity = &entity, .entity_count = 1, .ops = &op, .ops_count = 1};
-    struct alter_client_quotas_request alter = {.entries = &entry, .entries_count = 1};
-    const struct alter_client_quotas_response *altered = fixture_ask(f, API_ALTER_CLIENT_QUOTAS, 1, &alter);
-    ck_assert_int_eq(altered->entries[0].error_code, 0);
-}
-
 static int32_t metadata_throttle(struct fixture *f)
 {
     struct metadata_request request = {.topics_count = 0};
@@ -360,7 +346,7 @@ START_TEST(who_takes_too_much_of_the_threads_time_is_told_and_not_heard)
     struct fixture *f = fixture_create("");
     sim_set_work(f->sim, 5 * 1000000); /* a request takes 10 ms, half of them before its answer */
     for (int i = 0; i < 5; i++) ck_assert_int_eq(metadata_throttle(f), 0);
-    set_time_quota(f, 2);
+    fixture_set_quota(f, NULL, "request_percentage", 2);
     ck_assert_int_eq(metadata_throttle(f), 0); /* a second's worth is there at first: 20 ms */
     ck_assert_int_eq(metadata_throttle(f), 0);
     int32_t throttle_ms = metadata_throttle(f);

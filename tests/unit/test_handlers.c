@@ -606,19 +606,6 @@ static const struct describe_configs_response *describe(struct fixture *f, int16
     return fixture_ask(f, API_DESCRIBE_CONFIGS, version, &request);
 }
 
-static int16_t alter(struct fixture *f, int16_t version, int8_t type, const char *resource_name, const char *name, int8_t operation,
-                     const char *value)
-{
-    struct incremental_alter_configs_request_configs config = {
-        .name = slice_str(name), .config_operation = operation, .value = slice_str(value)};
-    struct incremental_alter_configs_request_resources resource = {
-        .resource_type = type, .resource_name = slice_str(resource_name), .configs = &config, .configs_count = 1};
-    struct incremental_alter_configs_request request = {.resources = &resource, .resources_count = 1};
-    const struct incremental_alter_configs_response *response = fixture_ask(f, API_INCREMENTAL_ALTER_CONFIGS, version, &request);
-    ck_assert_int_eq(response->responses_count, 1);
-    return response->responses[0].error_code;
-}
-
 START_TEST(trap_40_every_setting_is_described_with_its_origin)
 {
     struct fixture *f = fixture_create("log.retention.hours=2\n");
@@ -650,19 +637,19 @@ START_TEST(settings_are_changed_and_wrong_ones_refused)
     struct fixture *f = fixture_create("");
     ck_assert_int_eq(fixture_create_topic(f, "events", 1), 0);
     for (int16_t version = 0; version <= 1; version++) {
-        ck_assert_int_eq(alter(f, version, 2, "events", "retention.ms", 0, "1234"), 0);
+        ck_assert_int_eq(fixture_alter_config(f, version, 2, "events", "retention.ms", 0, "1234"), 0);
         ck_assert(slice_equal_str(find_config(describe(f, 4, 2, "events"), "retention.ms")->value, "1234"));
         ck_assert_int_eq(find_config(describe(f, 4, 2, "events"), "retention.ms")->config_source, 1);
-        ck_assert_int_eq(alter(f, version, 2, "events", "retention.ms", 1, NULL), 0);
+        ck_assert_int_eq(fixture_alter_config(f, version, 2, "events", "retention.ms", 1, NULL), 0);
         ck_assert_int_eq(find_config(describe(f, 4, 2, "events"), "retention.ms")->config_source, 5);
-        ck_assert_int_eq(alter(f, version, 2, "events", "retention.ms", 0, "soon"), KAFKA_INVALID_CONFIG);
-        ck_assert_int_eq(alter(f, version, 4, "0", "log.dirs", 0, "/x"), KAFKA_INVALID_REQUEST);
-        ck_assert_int_eq(alter(f, version, 4, "", "no.such", 0, "x"), KAFKA_INVALID_REQUEST);
-        ck_assert_int_eq(alter(f, version, 4, "", "log.retention.bytes", 0, "many"), KAFKA_INVALID_REQUEST);
-        ck_assert_int_eq(alter(f, version, 4, "", "log.retention.bytes", 0, "1000"), 0);
+        ck_assert_int_eq(fixture_alter_config(f, version, 2, "events", "retention.ms", 0, "soon"), KAFKA_INVALID_CONFIG);
+        ck_assert_int_eq(fixture_alter_config(f, version, 4, "0", "log.dirs", 0, "/x"), KAFKA_INVALID_REQUEST);
+        ck_assert_int_eq(fixture_alter_config(f, version, 4, "", "no.such", 0, "x"), KAFKA_INVALID_REQUEST);
+        ck_assert_int_eq(fixture_alter_config(f, version, 4, "", "log.retention.bytes", 0, "many"), KAFKA_INVALID_REQUEST);
+        ck_assert_int_eq(fixture_alter_config(f, version, 4, "", "log.retention.bytes", 0, "1000"), 0);
         ck_assert(slice_equal_str(find_config(describe(f, 4, 2, "events"), "retention.bytes")->value, "1000"));
         ck_assert_int_eq(find_config(describe(f, 4, 2, "events"), "retention.bytes")->config_source, 3);
-        ck_assert_int_eq(alter(f, version, 4, "", "log.retention.bytes", 1, NULL), 0);
+        ck_assert_int_eq(fixture_alter_config(f, version, 4, "", "log.retention.bytes", 1, NULL), 0);
     }
     for (int16_t version = 0; version <= 2; version++) {
         struct alter_configs_request_configs config = {.name = SLICE_LITERAL("retention.ms"), .value = SLICE_LITERAL("99")};
@@ -717,7 +704,7 @@ END_TEST
 
 static int16_t alter_broker(struct fixture *f, const char *broker, const char *name, const char *value)
 {
-    return alter(f, 1, 4, broker, name, value ? 0 : 1, value);
+    return fixture_alter_config(f, 1, 4, broker, name, value ? 0 : 1, value);
 }
 static int source_of(struct fixture *f, int8_t type, const char *resource, const char *name)
 {
@@ -745,10 +732,10 @@ START_TEST(settings_of_one_broker_go_before_those_of_all)
     /* And it holds. */
     struct buf *batch = fixture_batch("value");
     ck_assert_int_eq(produce(f, 9, "events", 0, 1, buf_slice(batch))->error_code, KAFKA_MESSAGE_TOO_LARGE);
-    ck_assert_int_eq(alter(f, 1, 2, "events", "max.message.bytes", 0, "4000"), 0); /* the topic's goes before both */
+    ck_assert_int_eq(fixture_alter_config(f, 1, 2, "events", "max.message.bytes", 0, "4000"), 0); /* the topic's goes before both */
     ck_assert_int_eq(produce(f, 9, "events", 0, 1, buf_slice(batch))->error_code, 0);
-    ck_assert_int_eq(alter(f, 1, 2, "events", "max.message.bytes", 1, NULL), 0);
-    ck_assert_int_eq(alter(f, 1, 4, "0", "message.max.bytes", 1, ""), 0); /* kafka-configs deletes with an empty value */
+    ck_assert_int_eq(fixture_alter_config(f, 1, 2, "events", "max.message.bytes", 1, NULL), 0);
+    ck_assert_int_eq(fixture_alter_config(f, 1, 4, "0", "message.max.bytes", 1, ""), 0); /* kafka-configs deletes with an empty value */
     ck_assert_int_eq(source_of(f, 2, "events", "max.message.bytes"), 3);
     ck_assert_int_eq(produce(f, 9, "events", 0, 1, buf_slice(batch))->error_code, 0);
     buf_unref(batch);

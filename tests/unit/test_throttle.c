@@ -56,12 +56,7 @@ static const struct fetch_response *fetch(struct fixture *f, int64_t offset)
 
 static void set_quota(struct fixture *f, const char *key, double value)
 {
-    struct alter_client_quotas_request_entity entity = {SLICE_LITERAL("client-id"), SLICE_LITERAL("test")};
-    struct alter_client_quotas_request_ops op = {.key = slice_str(key), .value = value, .remove = value <= 0};
-    struct alter_client_quotas_request_entries entry = {.entity = &entity, .entity_count = 1, .ops = &op, .ops_count = 1};
-    struct alter_client_quotas_request request = {.entries = &entry, .entries_count = 1};
-    const struct alter_client_quotas_response *response = fixture_ask(f, API_ALTER_CLIENT_QUOTAS, 1, &request);
-    ck_assert_int_eq(response->entries[0].error_code, 0);
+    fixture_set_quota(f, "test", key, value);
     sim_run_for(f->sim, 100 * SIM_MS);
 }
 
@@ -113,12 +108,7 @@ END_TEST
 
 static void set_config(struct fixture *f, int8_t type, const char *resource, const char *name, const char *value)
 {
-    struct incremental_alter_configs_request_configs config = {.name = slice_str(name), .value = slice_str(value)};
-    struct incremental_alter_configs_request_resources item = {
-        .resource_type = type, .resource_name = slice_str(resource), .configs = &config, .configs_count = 1};
-    struct incremental_alter_configs_request request = {.resources = &item, .resources_count = 1};
-    const struct incremental_alter_configs_response *response = fixture_ask(f, API_INCREMENTAL_ALTER_CONFIGS, 1, &request);
-    ck_assert_int_eq(response->responses[0].error_code, 0);
+    ck_assert_int_eq(fixture_alter_config(f, 1, type, resource, name, 0, value), 0);
 }
 
 /* A broker takes what is for itself. */
