@@ -1,14 +1,13 @@
 #include "tests/bench/raw.h"
 
 #include "common/assert.h"
-#include "common/crc32c.h"
 #include "common/mem.h"
 
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { API_FETCH = 1, API_FIND_COORDINATOR = 10, API_CREATE_TOPICS = 19, BATCH_CRC_AT = 17, BATCH_LENGTH_AT = 8 };
+enum { API_FETCH = 1, API_FIND_COORDINATOR = 10, API_CREATE_TOPICS = 19 };
 
 int64_t raw_now_us(void)
 {
@@ -164,25 +163,10 @@ static void write_record(struct writer *w, int32_t delta, size_t size)
 
 static void write_batch(struct writer *w, int32_t records, size_t size)
 {
-    size_t start = writer_size(w);
-    writer_i64(w, 0);  /* base offset */
-    writer_i32(w, 0);  /* length, patched */
-    writer_i32(w, -1); /* partition leader epoch */
-    writer_i8(w, 2);   /* magic */
-    writer_u32(w, 0);  /* CRC, patched */
-    writer_i16(w, 0);  /* attributes */
-    writer_i32(w, records - 1);
-    writer_i64(w, 1700000000000);
-    writer_i64(w, 1700000000000);
-    writer_i64(w, -1); /* producer id */
-    writer_i16(w, -1);
-    writer_i32(w, -1);
-    writer_i32(w, records);
+    size_t start = wire_begin_batch(w, records);
     for (int32_t i = 0; i < records; i++) write_record(w, i, size);
-    size_t end = writer_size(w);
-    writer_patch_i32(w, start + BATCH_LENGTH_AT, (int32_t)(end - start - 12));
-    const uint8_t *sealed = writer_slice(w).p + start + BATCH_CRC_AT + 4;
-    writer_patch_i32(w, start + BATCH_CRC_AT, (int32_t)crc32c(slice_make(sealed, end - start - BATCH_CRC_AT - 4)));
+    wire_end_batch(w, start);
+    wire_seal_batch(w, start);
 }
 
 /* Produce v3. */

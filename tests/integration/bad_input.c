@@ -5,13 +5,12 @@
  * TAP on stdout. */
 #include "tests/integration/wire.h"
 
-#include "common/crc32c.h"
 #include "common/prng.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
 
-enum { TIMEOUT_MS = 5000, BATCH_CRC_AT = 17, BATCH_MAGIC_AT = 16, BATCH_LENGTH_AT = 8, BATCH_COUNT_AT = 57 };
+enum { TIMEOUT_MS = 5000, BATCH_MAGIC_AT = 16, BATCH_COUNT_AT = 57 };
 
 enum { CORRUPT_MESSAGE = 2, UNSUPPORTED_VERSION = 35, INVALID_RECORD = 87, NO_ANSWER = -1000 };
 
@@ -154,22 +153,10 @@ static bool api_versions_from_the_future(const struct target *t)
 
 /* ---- record batches ---- */
 
+/* Not sealed. */
 static void write_batch(struct writer *w)
 {
-    size_t start = writer_size(w);
-    writer_i64(w, 0);  /* base offset */
-    writer_i32(w, 0);  /* length, patched */
-    writer_i32(w, -1); /* partition leader epoch */
-    writer_i8(w, 2);   /* magic */
-    writer_u32(w, 0);  /* CRC, patched */
-    writer_i16(w, 0);  /* attributes */
-    writer_i32(w, 0);  /* last offset delta */
-    writer_i64(w, 1700000000000);
-    writer_i64(w, 1700000000000);
-    writer_i64(w, -1); /* producer id */
-    writer_i16(w, -1);
-    writer_i32(w, -1);
-    writer_i32(w, 1);      /* records */
+    size_t start = wire_begin_batch(w, 1);
     writer_varint32(w, 9); /* one record of 9 bytes: null key, value "bad" */
     writer_i8(w, 0);
     writer_varint64(w, 0);
@@ -178,13 +165,7 @@ static void write_batch(struct writer *w)
     writer_varint32(w, 3);
     writer_bytes(w, SLICE_LITERAL("bad"));
     writer_varint32(w, 0);
-    writer_patch_i32(w, start + BATCH_LENGTH_AT, (int32_t)(writer_size(w) - start - 12));
-}
-
-static void seal_batch(struct writer *w)
-{
-    struct slice all = writer_slice(w);
-    writer_patch_i32(w, BATCH_CRC_AT, (int32_t)crc32c(slice_make(all.p + BATCH_CRC_AT + 4, all.n - BATCH_CRC_AT - 4)));
+    wire_end_batch(w, start);
 }
 
 /* Produces the records as they are, acks=all; the partition's error, or NO_ANSWER when the connection closes. */
@@ -229,7 +210,7 @@ static bool good_batch(const struct target *t)
     struct writer w;
     writer_init(&w, 128);
     write_batch(&w);
-    seal_batch(&w);
+    wire_seal_batch(&w, 0);
     int error = produce(t, writer_slice(&w));
     writer_deinit(&w);
     return expect_error(0, error);
@@ -241,15 +222,15 @@ static int produce_changed(const struct target *t, size_t at, uint8_t value, boo
     struct writer w;
     writer_init(&w, 128);
     write_batch(&w);
-    if (!seal_after) seal_batch(&w);
+    if (!seal_after) wire_seal_batch(&w, 0);
     w.buf->data[at] = value;
-    if (seal_after) seal_batch(&w);
+    if (seal_after) wire_seal_batch(&w, 0);
     int error = produce(t, writer_slice(&w));
     writer_deinit(&w);
     return error;
 }
 /* Kafka's own answers: a client tries again after CORRUPT_MESSAGE and gives up after INVALID_RECORD. */
-static bool wrong_crc(const struct target *t) { return expect_error(CORRUPT_MESSAGE, produce_changed(t, BATCH_CRC_AT, 0x55, false)); }
+static bool wrong_crc(const struct target *t) { return expect_error(CORRUPT_MESSAGE, produce_changed(t, WIRE_BATCH_CRC_AT, 0x55, false)); }
 static bool magic_of_the_future(const struct target *t)
 {
     return expect_error(CORRUPT_MESSAGE, produce_changed(t, BATCH_MAGIC_AT, 3, true));
@@ -261,7 +242,7 @@ static bool count_beyond_the_batch(const struct target *t)
 }
 static bool length_beyond_the_records(const struct target *t)
 {
-    return expect_error(INVALID_RECORD, produce_changed(t, BATCH_LENGTH_AT, 0x7f, true));
+    return expect_error(INVALID_RECORD, produce_changed(t, WIRE_BATCH_LENGTH_AT, 0x7f, true));
 }
 static bool record_beyond_the_batch(const struct target *t)
 {
@@ -273,7 +254,7 @@ static bool cut_batch(const struct target *t)
     struct writer w;
     writer_init(&w, 128);
     write_batch(&w);
-    seal_batch(&w);
+    wire_seal_batch(&w, 0);
     struct slice all = writer_slice(&w);
     int error = produce(t, slice_make(all.p, all.n - 5));
     writer_deinit(&w);

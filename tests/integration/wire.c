@@ -1,5 +1,6 @@
 #include "tests/integration/wire.h"
 
+#include "common/crc32c.h"
 #include "common/str.h"
 
 #include <errno.h>
@@ -186,4 +187,35 @@ void wire_skip_tags(struct reader *r)
         (void)reader_uvarint32(r);
         (void)reader_bytes(r, reader_uvarint32(r));
     }
+}
+
+size_t wire_begin_batch(struct writer *w, int32_t records)
+{
+    size_t start = writer_size(w);
+    writer_i64(w, 0);  /* base offset */
+    writer_i32(w, 0);  /* length, patched */
+    writer_i32(w, -1); /* partition leader epoch */
+    writer_i8(w, 2);   /* magic */
+    writer_u32(w, 0);  /* CRC, patched */
+    writer_i16(w, 0);  /* attributes */
+    writer_i32(w, records - 1);
+    writer_i64(w, 1700000000000);
+    writer_i64(w, 1700000000000);
+    writer_i64(w, -1); /* producer id */
+    writer_i16(w, -1);
+    writer_i32(w, -1);
+    writer_i32(w, records);
+    return start;
+}
+
+void wire_end_batch(struct writer *w, size_t start)
+{
+    writer_patch_i32(w, start + WIRE_BATCH_LENGTH_AT, (int32_t)(writer_size(w) - start - WIRE_BATCH_LENGTH_AT - 4));
+}
+
+void wire_seal_batch(struct writer *w, size_t start)
+{
+    size_t from = start + WIRE_BATCH_CRC_AT + 4;
+    struct slice sealed = slice_make(writer_slice(w).p + from, writer_size(w) - from);
+    writer_patch_i32(w, start + WIRE_BATCH_CRC_AT, (int32_t)crc32c(sealed));
 }

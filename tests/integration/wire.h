@@ -42,4 +42,11 @@ struct slice wire_get_compact_string(struct reader *r);
 uint32_t wire_get_compact_count(struct reader *r);
 void wire_skip_tags(struct reader *r);
 
+/* A record batch: its header, then `records` records by the caller, then its length, then its CRC. */
+enum { WIRE_BATCH_LENGTH_AT = 8, WIRE_BATCH_CRC_AT = 17 };
+/* Returns where it begins. */
+size_t wire_begin_batch(struct writer *w, int32_t records);
+void wire_end_batch(struct writer *w, size_t start);
+void wire_seal_batch(struct writer *w, size_t start);
+
 #endif
