@@ -54,7 +54,8 @@ static void find(struct call *call, int8_t type, struct slice key, struct find_c
 
 static int8_t type_of(const struct call *call, const struct find_coordinator_request *request)
 {
-    return call->api_version > 0 ? request->key_type : (int8_t)COORDINATOR_OF_GROUP;
+    if (call->api_version > 0) return request->key_type;
+    return COORDINATOR_OF_GROUP;
 }
 
 static void respond_one(struct call *call, const struct find_coordinator_request *request)
