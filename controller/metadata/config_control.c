@@ -1,6 +1,8 @@
 #include "controller/metadata/config_control.h"
 
 #include "common/assert.h"
+#include "common/checked.h"
+#include "common/limits.h"
 #include "common/str.h"
 #include "controller/metadata/replication_control.h"
 #include "controller/metadata/topic_control.h"
@@ -109,12 +111,18 @@ static const struct setting *setting_of(const struct config_edit *edit, struct s
     return NULL;
 }
 
-/* "a, b" */
+/* "a, b", as far as anybody is told. */
 static struct slice shown_list(struct control *control, struct slice list)
 {
-    struct slice shown = SLICE_LITERAL(""), item;
-    while (list.n > 0 && str_split(&list, ',', &item))
-        shown = arena_printf(control->arena, "%.*s%s%.*s", SLICE_ARG(shown), shown.n ? ", " : "", SLICE_ARG(str_trim(item)));
+    struct writer out;
+    struct slice item;
+    writer_init(&out, min_size(list.n, EXPLANATION_MAX) + 2);
+    while (list.n > 0 && writer_size(&out) < EXPLANATION_MAX && str_split(&list, ',', &item)) {
+        if (writer_size(&out)) writer_bytes(&out, SLICE_LITERAL(", "));
+        writer_bytes(&out, str_trim(item));
+    }
+    struct slice shown = arena_copy(control->arena, writer_slice(&out));
+    writer_deinit(&out);
     return shown;
 }
 
@@ -199,20 +207,23 @@ static struct refusal put(struct config_edit *edit, struct slice name, struct sl
     return NOT_REFUSED;
 }
 
-static bool has_item(struct slice list, struct slice item)
-{
-    struct slice part;
-    while (str_split(&list, ',', &part))
-        if (slice_compare(str_trim(part), item) == 0) return true;
-    return false;
-}
-
-static void append_items(struct writer *out, struct slice items, struct slice except)
+static void note_items(struct map *seen, struct slice items)
 {
     struct slice part;
     while (items.n > 0 && str_split(&items, ',', &part)) {
         part = str_trim(part);
-        if (part.n == 0 || has_item(except, part) || has_item(writer_slice(out), part)) continue;
+        if (part.n > 0 && !map_get(seen, part)) map_put(seen, part, seen);
+    }
+}
+
+/* Those that are not in `seen`, where they are from then on: a list may be long. */
+static void append_items(struct writer *out, struct slice items, struct map *seen)
+{
+    struct slice part;
+    while (items.n > 0 && str_split(&items, ',', &part)) {
+        part = str_trim(part);
+        if (part.n == 0 || map_get(seen, part)) continue;
+        map_put(seen, part, seen);
         if (writer_size(out)) writer_u8(out, ',');
         writer_bytes(out, part);
     }
@@ -222,11 +233,15 @@ static void append_items(struct writer *out, struct slice items, struct slice ex
 static struct slice change_list(struct control *control, struct slice list, struct slice value, bool is_append)
 {
     struct writer out;
+    struct map seen;
+    map_init(&seen, image_seed(control->image));
     writer_init(&out, list.n + value.n + 1);
-    append_items(&out, list, is_append ? SLICE_LITERAL("") : value);
-    if (is_append) append_items(&out, value, SLICE_LITERAL(""));
+    if (!is_append) note_items(&seen, value);
+    append_items(&out, list, &seen);
+    if (is_append) append_items(&out, value, &seen);
     struct slice result = arena_copy(control->arena, writer_slice(&out));
     writer_deinit(&out);
+    map_deinit(&seen);
     return result;
 }
 
@@ -294,7 +309,7 @@ void config_incremental_alter(struct control *control, const struct incremental_
 {
     struct min_isr_changes min_isr_changes = {0};
     struct map counts;
-    map_init(&counts, 0);
+    map_init(&counts, image_seed(control->image));
     for (int32_t i = 0; i < request->resources_count; i++)
         count_resource(control, &counts, request->resources[i].resource_type, request->resources[i].resource_name);
     response->responses_count = request->resources_count;
@@ -338,7 +353,7 @@ void config_alter(struct control *control, const struct alter_configs_request *r
 {
     struct min_isr_changes min_isr_changes = {0};
     struct map counts;
-    map_init(&counts, 0);
+    map_init(&counts, image_seed(control->image));
     for (int32_t i = 0; i < request->resources_count; i++)
         count_resource(control, &counts, request->resources[i].resource_type, request->resources[i].resource_name);
     response->responses_count = request->resources_count;

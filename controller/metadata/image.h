@@ -174,6 +174,8 @@ struct image {
 
 /* `seed` is for the hash tables only; it does not show in any order or hash. */
 void image_init(struct image *image, uint64_t seed);
+/* For other tables whose keys strangers choose. */
+static inline uint64_t image_seed(const struct image *image) { return image->topics.seed; }
 void image_deinit(struct image *image);
 
 struct image_topic *image_topic_by_name(const struct image *image, struct slice name);

@@ -112,6 +112,37 @@ START_TEST(throttled_replicas_are_pairs_or_a_star)
 }
 END_TEST
 
+/* "x,x,..." as long as a string can be: the text that quotes it once took half a gigabyte to write. */
+START_TEST(a_long_list_takes_little_memory)
+{
+    static char list[32767];
+    for (size_t i = 0; i + 1 < sizeof list; i++) list[i] = i % 2 ? ',' : 'x';
+    struct incremental_alter_configs_request_configs change = {SLICE_LITERAL("leader.replication.throttled.replicas"), SET,
+                                                               slice_str(list)};
+    struct incremental_alter_configs_request_resources resource = {CONFIG_RESOURCE_TOPIC, SLICE_LITERAL("t"), &change, 1};
+    struct incremental_alter_configs_request request = {&resource, 1, false};
+    struct incremental_alter_configs_response response = {0};
+    config_incremental_alter(&meta.control, &request, &response);
+    ck_assert_int_eq(response.responses[0].error_code, KAFKA_INVALID_CONFIG);
+    ck_assert_uint_lt(meta.arena.used, 65536);
+}
+END_TEST
+
+/* Distinct items, as many as a string holds; each is in the result once. */
+START_TEST(a_long_list_is_joined_once)
+{
+    static char list[32767];
+    static const char *const name = "follower.replication.throttled.replicas";
+    size_t size = 0;
+    for (int i = 0; size + 12 < sizeof list; i++) size += (size_t)snprintf(list + size, sizeof list - size, "%s%d:1", i ? "," : "", i);
+    ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "t", name, SET, list, false), KAFKA_NONE);
+    ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "t", name, APPEND, list, false), KAFKA_NONE);
+    ck_assert_str_eq(value_of(name), list);
+    ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "t", name, SUBTRACT, list + 4, false), KAFKA_NONE);
+    ck_assert_str_eq(value_of(name), "0:1");
+}
+END_TEST
+
 START_TEST(refuses_what_is_wrong)
 {
     ck_assert_int_eq(alter(CONFIG_RESOURCE_TOPIC, "a b", "retention.ms", SET, "1", false), KAFKA_INVALID_TOPIC_EXCEPTION);
@@ -223,6 +254,8 @@ int main(void)
     tcase_add_test(tests, blanks_around_a_number_do_not_count);
     tcase_add_test(tests, refuses_what_is_wrong);
     tcase_add_test(tests, throttled_replicas_are_pairs_or_a_star);
+    tcase_add_test(tests, a_long_list_takes_little_memory);
+    tcase_add_test(tests, a_long_list_is_joined_once);
     tcase_add_test(tests, broker_defaults_hold_for_topics);
     tcase_add_test(tests, p_isr_min_isr_of_the_cluster_reaches_topics_without_their_own);
     tcase_add_test(tests, p_isr_min_isr_of_a_topic_and_of_all_brokers_do_not_change_at_once);
