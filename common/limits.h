@@ -48,6 +48,8 @@
 #define GROUP_PENDING_MEMBERS_MAX  10000        /* per group: ids given out and not used, each gone after a session timeout */
 #define GROUP_WAITING_REQUESTS_MAX 10000        /* per shard, behind a delete or an expiry, which take one append */
 #define GROUP_BATCH_RECORDS_MAX    1000         /* tombstones per append: far below any max.message.bytes */
+#define GROUP_BATCH_BYTES_ENOUGH   (256u << 10) /* the same where names are long */
+#define GROUP_BATCH_BYTES_MAX      (16u << 20)  /* one commit of offsets: 200,000 partitions; more than any max.message.bytes takes */
 #define GROUP_REASONS_KEPT         16           /* rebalances that a person looks back at */
 #define GROUP_REASON_MEMBER_BYTES  64           /* a client's name and most of the id */
 #define GROUP_REASON_TEXT_BYTES    96           /* what a client says of itself; the rest is in its own log */

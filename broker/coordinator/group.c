@@ -104,15 +104,16 @@ struct slice group_member_metadata(const struct group_member *member, struct sli
     return SLICE_NULL;
 }
 
-bool group_is_subscribed(const struct group *group, struct slice topic)
+void group_mark_subscribed(const struct group *group, const struct map *topics)
 {
-    if (!group_is_consumer(group)) return false;
+    bool is_clear = true;
+    if (!group_is_consumer(group) || map_count(topics) == 0) return;
     MAP_FOR_EACH (&group->members, const struct group_member, member) {
         struct slice metadata = group_member_metadata(member, group->protocol_name);
-        if (slice_is_null(metadata)) return true;
-        if (subscription_find(metadata, topic) != SUBSCRIPTION_WITHOUT) return true;
+        is_clear = is_clear && !slice_is_null(metadata) && subscription_mark(metadata, topics);
     }
-    return false;
+    if (is_clear) return;
+    MAP_FOR_EACH (topics, bool, is_subscribed) *is_subscribed = true;
 }
 
 static const struct protocol_votes *votes_for(const struct group *group, struct slice name) { return map_get(&group->votes, name); }

@@ -108,8 +108,8 @@ struct group {
 static inline uint32_t group_member_count(const struct group *group) { return map_count(&group->members); }
 /* Protocol type "consumer". */
 bool group_is_consumer(const struct group *group);
-/* A member subscribes to the topic, or it cannot be told. */
-bool group_is_subscribed(const struct group *group, struct slice topic);
+/* Which of `topics` (name -> bool, false at first) a member subscribes to; all, when it cannot be told. */
+void group_mark_subscribed(const struct group *group, const struct map *topics);
 /* The member's metadata for a protocol; SLICE_NULL: it does not have it. */
 struct slice group_member_metadata(const struct group_member *member, struct slice protocol);
 void group_invariants(const struct group *group);

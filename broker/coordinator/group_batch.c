@@ -179,11 +179,18 @@ void batch_submit(struct group_shard *shard, struct group_batch *batch, struct g
     timer_set(shard, &batch->timer, shard->config->offsets_commit_timeout_ms);
 }
 
+bool batch_is_too_large(const struct group_batch *batch) { return writer_size(&batch->bytes) > GROUP_BATCH_BYTES_MAX; }
+
+bool batch_is_full(const struct group_batch *batch)
+{
+    return batch->append.count >= GROUP_BATCH_RECORDS_MAX || writer_size(&batch->bytes) >= GROUP_BATCH_BYTES_ENOUGH;
+}
+
 struct group_batch *batch_with_room(struct group_shard *shard, struct group_batch *batch)
 {
     struct group *group = batch->group;
     ASSERT(batch->kind == BATCH_OFFSETS);
-    if (batch->append.count < GROUP_BATCH_RECORDS_MAX) return batch;
+    if (!batch_is_full(batch)) return batch;
     batch_submit(shard, batch, NULL);
     return batch_create(group, BATCH_OFFSETS);
 }
@@ -197,25 +204,23 @@ struct group_batch *batch_newest(struct group_shard *shard, const struct group *
     return NULL;
 }
 
-static bool has_offset(const struct group_batch *batch, struct slice topic, int32_t partition)
+static void note_offsets_of(const struct group_batch *batch, struct map *keys)
 {
     for (size_t i = 0; i < batch->append.count; i++) {
         const struct group_record *record = &batch->append.records[i];
         struct group_record_key key;
         if (slice_is_null(record->value) || group_record_parse_key(record->key, &key) != ERR_OK) continue;
-        if (key.type == GROUP_RECORD_OFFSET && key.partition == partition && slice_equal(key.topic, topic)) return true;
+        if (key.type == GROUP_RECORD_OFFSET && !map_get(keys, record->key)) map_put(keys, record->key, keys);
     }
-    return false;
 }
 
-bool batch_writes_offset(const struct group_shard *shard, const struct group *group, struct slice topic, int32_t partition)
+void batch_note_offsets_under_way(const struct group_shard *shard, const struct group *group, struct map *keys)
 {
-    if (group->batch_count == 0) return false;
+    if (group->batch_count == 0) return;
     LIST_FOR_EACH (&shard->batches, node) {
         const struct group_batch *batch = CONTAINER_OF(node, struct group_batch, node);
-        if (batch->group == group && batch->kind == BATCH_OFFSETS && has_offset(batch, topic, partition)) return true;
+        if (batch->group == group && batch->kind == BATCH_OFFSETS) note_offsets_of(batch, keys);
     }
-    return false;
 }
 
 static void add_tombstones_of(struct group_batch *batch, const struct group_batch *under_way, struct slice topic)

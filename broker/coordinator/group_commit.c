@@ -59,6 +59,23 @@ static void add_commit(const struct group_shard *shard, struct group_batch *batc
     batch_add_offset(batch, topic->name, partition->partition_index, &value);
 }
 
+/* The log would refuse what is too large, but not before it is all in memory: each record has the group's id, which may be long. Returns
+ * how many records are on their way. */
+static size_t submit_or_answer(struct group_shard *shard, struct group_batch *batch, struct group_request *request)
+{
+    size_t count = batch->append.count;
+    if (count > 0 && !batch_is_too_large(batch)) {
+        batch_submit(shard, batch, request);
+        return count;
+    }
+    if (count > 0)
+        request_fail(shard, request, append_error_to_client(KAFKA_MESSAGE_TOO_LARGE));
+    else
+        request_complete(shard, request);
+    batch_destroy(batch);
+    return 0;
+}
+
 static void commit(struct group_shard *shard, struct group *group, struct group_request *request)
 {
     const struct offset_commit_request *in = request->in.commit;
@@ -69,16 +86,11 @@ static void commit(struct group_shard *shard, struct group *group, struct group_
         for (int32_t k = 0; k < in->topics[i].partitions_count; k++) {
             enum kafka_error error = check_partition(shard, topic, &in->topics[i].partitions[k]);
             request->out.commit.topics[i].partitions[k].error_code = (int16_t)error;
-            if (error == KAFKA_NONE) add_commit(shard, batch, request, &in->topics[i], &in->topics[i].partitions[k]);
+            if (error == KAFKA_NONE && !batch_is_too_large(batch))
+                add_commit(shard, batch, request, &in->topics[i], &in->topics[i].partitions[k]);
         }
     }
-    if (batch->append.count == 0) {
-        batch_destroy(batch);
-        request_complete(shard, request);
-        return;
-    }
-    shard->counters.offset_commits += batch->append.count;
-    batch_submit(shard, batch, request);
+    shard->counters.offset_commits += submit_or_answer(shard, batch, request);
 }
 
 static bool has_partitions(const struct offset_commit_request *in)
@@ -217,46 +229,85 @@ static enum kafka_error check_offset_delete(const struct group *group)
     return group->state == GROUP_EMPTY || group_is_consumer(group) ? KAFKA_NONE : KAFKA_NON_EMPTY_GROUP;
 }
 
-static void delete_topic(struct group_shard *shard, struct group *group, struct group_batch *batch, struct arena *arena,
-                         const struct offset_delete_request_topics *from, struct offset_delete_response_topics *to)
+struct deletion {
+    struct group *group;
+    struct group_batch *batch;
+    struct arena *arena;
+    struct map subscribed; /* topic -> bool */
+    struct map under_way;  /* keys of offsets that are being written */
+};
+
+/* Both are looked at once, however much is asked about. */
+static void begin_deletion(struct deletion *d, const struct group_shard *shard, const struct offset_delete_request *in)
 {
-    bool is_subscribed = group_is_subscribed(group, from->name);
-    const struct group_topic *topic = group_offsets_topic(&group->offsets, from->name);
+    bool *marks = arena_calloc(d->arena, (size_t)in->topics_count, sizeof *marks);
+    d->batch = batch_create(d->group, BATCH_OFFSETS);
+    map_init(&d->subscribed, shard->seed);
+    map_init(&d->under_way, shard->seed);
+    for (int32_t i = 0; i < in->topics_count; i++)
+        if (!map_get(&d->subscribed, in->topics[i].name)) map_put(&d->subscribed, in->topics[i].name, &marks[i]);
+    group_mark_subscribed(d->group, &d->subscribed);
+    batch_note_offsets_under_way(shard, d->group, &d->under_way);
+}
+
+static void end_deletion(struct deletion *d)
+{
+    map_deinit(&d->subscribed);
+    map_deinit(&d->under_way);
+}
+
+static bool is_being_written(const struct deletion *d, struct slice topic, int32_t partition)
+{
+    if (map_count(&d->under_way) == 0) return false;
+    struct writer key;
+    writer_init(&key, 256);
+    group_record_write_offset_key(&key, d->group->id, topic, partition);
+    bool is_there = map_get(&d->under_way, writer_slice(&key)) != NULL;
+    writer_deinit(&key);
+    return is_there;
+}
+
+static void delete_topic(const struct deletion *d, const struct offset_delete_request_topics *from,
+                         struct offset_delete_response_topics *to)
+{
+    const bool *is_subscribed = map_get(&d->subscribed, from->name);
+    const struct group_topic *topic = group_offsets_topic(&d->group->offsets, from->name);
+    ASSERT(is_subscribed != NULL);
     to->name = from->name;
-    to->partitions = CODEC_NEW(arena, offset_delete_response_partitions, (size_t)from->partitions_count);
+    to->partitions = CODEC_NEW(d->arena, offset_delete_response_partitions, (size_t)from->partitions_count);
     to->partitions_count = from->partitions_count;
     for (int32_t k = 0; k < from->partitions_count; k++) {
         int32_t index = from->partitions[k].partition_index;
         to->partitions[k].partition_index = index;
-        to->partitions[k].error_code = is_subscribed ? KAFKA_GROUP_SUBSCRIBED_TO_TOPIC : KAFKA_NONE;
-        if (is_subscribed) continue;
-        if (group_offsets_has(topic, index) || batch_writes_offset(shard, group, from->name, index))
-            batch_add_offset_tombstone(batch, from->name, index);
+        to->partitions[k].error_code = *is_subscribed ? KAFKA_GROUP_SUBSCRIBED_TO_TOPIC : KAFKA_NONE;
+        if (*is_subscribed || batch_is_too_large(d->batch)) continue;
+        if (group_offsets_has(topic, index) || is_being_written(d, from->name, index))
+            batch_add_offset_tombstone(d->batch, from->name, index);
     }
+}
+
+static void delete_offsets(struct group_shard *shard, struct group *group, struct group_request *request)
+{
+    const struct offset_delete_request *in = request->in.offset_delete;
+    struct offset_delete_response *out = &request->out.offset_delete;
+    struct deletion deletion = {.group = group, .arena = &request->arena};
+    begin_deletion(&deletion, shard, in);
+    out->topics = CODEC_NEW(&request->arena, offset_delete_response_topics, (size_t)in->topics_count);
+    out->topics_count = in->topics_count;
+    for (int32_t i = 0; i < in->topics_count; i++) delete_topic(&deletion, &in->topics[i], &out->topics[i]);
+    shard->counters.offsets_deleted += submit_or_answer(shard, deletion.batch, request);
+    end_deletion(&deletion);
 }
 
 void on_offset_delete(struct group_shard *shard, struct group_request *request)
 {
-    const struct offset_delete_request *in = request->in.offset_delete;
     struct group *group = group_get(shard, request->group_id);
     if (group && request_waits(shard, group, request)) return;
     enum kafka_error error = check_offset_delete(group);
-    if (error != KAFKA_NONE) {
+    if (error == KAFKA_NONE)
+        delete_offsets(shard, group, request);
+    else
         request_fail(shard, request, error);
-        return;
-    }
-    struct offset_delete_response *out = &request->out.offset_delete;
-    out->topics = CODEC_NEW(&request->arena, offset_delete_response_topics, (size_t)in->topics_count);
-    out->topics_count = in->topics_count;
-    struct group_batch *batch = batch_create(group, BATCH_OFFSETS);
-    for (int32_t i = 0; i < in->topics_count; i++) delete_topic(shard, group, batch, &request->arena, &in->topics[i], &out->topics[i]);
-    if (batch->append.count == 0) {
-        batch_destroy(batch);
-        request_complete(shard, request);
-        return;
-    }
-    shard->counters.offsets_deleted += batch->append.count;
-    batch_submit(shard, batch, request);
 }
 
 /* ---- DeleteGroups, one of them ---- */

@@ -6,6 +6,7 @@
 
 #include "common/assert.h"
 #include "common/checked.h"
+#include "common/mem.h"
 
 #define EXPIRY_RECORDS_PER_STEP 20000 /* bounds the memory of one round; the rest follows soon */
 #define EXPIRY_GO_ON_MS         100
@@ -31,51 +32,88 @@ static bool is_expired(const struct group_shard *shard, const struct group *grou
     return shard->wall_ms >= saturating_add_i64(since_ms, shard->config->offsets_retention_ms);
 }
 
-/* Whether somebody subscribes to the topic takes longest to find out, so it is asked last. */
 static uint64_t count_expired_of(const struct group_shard *shard, const struct group *group, const struct group_topic *topic)
 {
     uint64_t count = 0;
     for (uint32_t i = 0; i < group_topic_count(topic); i++) count += is_expired(shard, group, topic, i);
-    return count > 0 && group_is_subscribed(group, group_topic_name(topic)) ? 0 : count;
-}
-
-static uint64_t count_expired(const struct group_shard *shard, const struct group *group)
-{
-    uint64_t count = 0;
-    MAP_FOR_EACH (&group->offsets.topics, const struct group_topic, topic) count += count_expired_of(shard, group, topic);
     return count;
 }
 
-static void add_expired(const struct group_shard *shard, struct group_batch *batch)
+/* The topics of a group that have expired offsets. */
+struct expired_topic {
+    const struct group_topic *topic;
+    uint64_t count;
+    bool is_subscribed;
+};
+struct expired {
+    struct expired_topic *items;
+    size_t count;
+    uint64_t offsets; /* of topics that nobody subscribes to */
+};
+
+/* Whether somebody subscribes to a topic takes longest to find out: it is asked last, for all of them at once. */
+static void mark_subscribed(const struct group_shard *shard, const struct group *group, struct expired *expired)
 {
-    const struct group *group = batch->group;
+    struct map topics;
+    map_init(&topics, shard->seed);
+    for (size_t i = 0; i < expired->count; i++)
+        map_put(&topics, group_topic_name(expired->items[i].topic), &expired->items[i].is_subscribed);
+    group_mark_subscribed(group, &topics);
+    map_deinit(&topics);
+}
+
+static void find_expired(const struct group_shard *shard, const struct group *group, struct expired *expired)
+{
+    *expired = (struct expired){.items = mem_calloc(map_count(&group->offsets.topics), sizeof *expired->items)};
     MAP_FOR_EACH (&group->offsets.topics, const struct group_topic, topic) {
-        if (count_expired_of(shard, group, topic) == 0) continue;
-        for (uint32_t i = 0; i < group_topic_count(topic) && batch->append.count < GROUP_BATCH_RECORDS_MAX; i++)
-            if (is_expired(shard, group, topic, i))
+        uint64_t count = count_expired_of(shard, group, topic);
+        if (count > 0) expired->items[expired->count++] = (struct expired_topic){.topic = topic, .count = count};
+    }
+    mark_subscribed(shard, group, expired);
+    for (size_t i = 0; i < expired->count; i++)
+        if (!expired->items[i].is_subscribed) expired->offsets += expired->items[i].count;
+}
+
+static void add_expired(const struct group_shard *shard, const struct expired *expired, struct group_batch *batch)
+{
+    for (size_t t = 0; t < expired->count && !batch_is_full(batch); t++) {
+        const struct group_topic *topic = expired->items[t].topic;
+        if (expired->items[t].is_subscribed) continue;
+        for (uint32_t i = 0; i < group_topic_count(topic) && !batch_is_full(batch); i++)
+            if (is_expired(shard, batch->group, topic, i))
                 batch_add_offset_tombstone(batch, group_topic_name(topic), group_topic_at(topic, i).partition);
     }
 }
 
 /* Records written; a large group goes in several rounds, and last of all its own tombstone. */
-static size_t expire_group(struct group_shard *shard, struct group *group)
+static size_t expire_offsets(struct group_shard *shard, struct group *group, const struct expired *expired, bool is_over)
 {
-    if (group->batch_count > 0 || group->is_deleting) return 0;
-    uint64_t expired = count_expired(shard, group);
-    bool is_over = group->state == GROUP_EMPTY && map_count(&group->pending) == 0 && expired == group->offsets.count &&
-                   expired <= GROUP_BATCH_RECORDS_MAX;
-    if (is_over && !group->is_committed) {
-        group_destroy(shard, group);
-        return 0;
-    }
-    if (expired == 0 && !is_over) return 0;
-    struct group_batch *batch = batch_create(group, is_over ? BATCH_DELETE : BATCH_OFFSETS);
-    add_expired(shard, batch);
+    struct group_batch *batch = batch_create(group, BATCH_OFFSETS);
+    add_expired(shard, expired, batch);
     shard->counters.offsets_expired += batch->append.count;
-    if (is_over) batch_add_group_tombstone(batch);
+    bool has_more = batch->append.count < expired->offsets;
+    if (is_over && !has_more) {
+        batch->kind = BATCH_DELETE;
+        batch_add_group_tombstone(batch);
+    }
     size_t count = batch->append.count;
     batch_submit(shard, batch, NULL);
-    return expired > GROUP_BATCH_RECORDS_MAX ? EXPIRY_RECORDS_PER_STEP : count;
+    return has_more ? EXPIRY_RECORDS_PER_STEP : count;
+}
+
+static size_t expire_group(struct group_shard *shard, struct group *group)
+{
+    size_t count = 0;
+    if (group->batch_count > 0 || group->is_deleting) return 0;
+    struct expired expired;
+    find_expired(shard, group, &expired);
+    bool is_over = group->state == GROUP_EMPTY && map_count(&group->pending) == 0 && expired.offsets == group->offsets.count;
+    if (is_over && !group->is_committed)
+        group_destroy(shard, group);
+    else if (expired.offsets > 0 || is_over)
+        count = expire_offsets(shard, group, &expired, is_over);
+    mem_free(expired.items);
+    return count;
 }
 
 void on_expiry(struct group_shard *shard)

@@ -77,16 +77,20 @@ void batch_add_metadata(struct group_batch *batch, const struct sync_group_reque
 void batch_add_group_tombstone(struct group_batch *batch);
 /* The metadata record that the log has already. */
 void batch_add_logged_metadata(struct group_batch *batch);
-/* The batch, or, when it has GROUP_BATCH_RECORDS_MAX records, another one behind it: only for tombstones of offsets. */
+/* As many tombstones as one append should have. */
+bool batch_is_full(const struct group_batch *batch);
+/* The batch, or, when it is full, another one behind it: only for tombstones of offsets. */
 struct group_batch *batch_with_room(struct group_shard *shard, struct group_batch *batch);
+/* More than any log takes as one record batch: nothing is to be added any more. */
+bool batch_is_too_large(const struct group_batch *batch);
 /* Asks for the append; the batch is the shard's from here on. */
 void batch_submit(struct group_shard *shard, struct group_batch *batch, struct group_request *request);
 void on_appended(struct group_shard *shard, uint64_t token, enum kafka_error error);
 void on_batch_timeout(struct group_shard *shard, struct group_batch *batch);
 /* The newest batch of the group that is under way and changes it, or NULL. */
 struct group_batch *batch_newest(struct group_shard *shard, const struct group *group);
-/* Is an offset of this partition being written by a batch under way? */
-bool batch_writes_offset(const struct group_shard *shard, const struct group *group, struct slice topic, int32_t partition);
+/* The keys of the offsets that batches under way will write for the group; they live as long as the batches. */
+void batch_note_offsets_under_way(const struct group_shard *shard, const struct group *group, struct map *keys);
 /* Tombstones of the offsets that batches under way will write for the group: of one topic, or of all (null). */
 void batch_add_tombstones_under_way(struct group_shard *shard, struct group_batch *batch, struct slice topic);
 enum kafka_error append_error_to_client(enum kafka_error error);

@@ -6,13 +6,10 @@
 #ifndef SKIFF_BROKER_COORDINATOR_SUBSCRIPTION_H
 #define SKIFF_BROKER_COORDINATOR_SUBSCRIPTION_H
 
-#include "common/slice.h"
+#include "common/attr.h"
+#include "common/map.h"
 
-enum subscription_answer {
-    SUBSCRIPTION_WITHOUT, /* well-formed, and the topic is not in it */
-    SUBSCRIPTION_WITH,
-    SUBSCRIPTION_MALFORMED,
-};
-enum subscription_answer subscription_find(struct slice metadata, struct slice topic);
+/* Sets those of `topics` (name -> bool) that are in it; false: it is malformed, and which are set means nothing. */
+NODISCARD bool subscription_mark(struct slice metadata, const struct map *topics);
 
 #endif

@@ -241,6 +241,117 @@ START_TEST(offset_delete_counts_what_is_being_committed)
 }
 END_TEST
 
+/* ---- requests that name very much ---- */
+
+enum { MANY = 30000 };
+
+/* `count` commits of partition 0 in one request, and none of them in the log yet. */
+static struct ask *commit_often(const char *group, int32_t count)
+{
+    struct ask *ask = new_ask(&f, GROUP_OFFSET_COMMIT, 9, group);
+    struct offset_commit_request_partitions *partitions = arena_calloc(&ask->request.arena, (size_t)count, sizeof *partitions);
+    for (int32_t i = 0; i < count; i++)
+        partitions[i] = (struct offset_commit_request_partitions){.committed_offset = i, .committed_metadata = SLICE_LITERAL("")};
+    ask->commit_topic = (struct offset_commit_request_topics){.name = T("t"), .partitions = partitions, .partitions_count = count};
+    ask->commit = (struct offset_commit_request){.group_id = ask->request.group_id,
+                                                 .generation_id_or_member_epoch = -1,
+                                                 .member_id = T(""),
+                                                 .group_instance_id = SLICE_NULL,
+                                                 .retention_time_ms = -1,
+                                                 .topics = &ask->commit_topic,
+                                                 .topics_count = 1};
+    ask->request.in.commit = &ask->commit;
+    send(&f, ask);
+    return ask;
+}
+
+/* One partition of `topic`, named often; each time in a topic of its own. */
+static struct ask *delete_often(const char *topic, int32_t partition)
+{
+    struct ask *ask = new_ask(&f, GROUP_OFFSET_DELETE, 0, "g");
+    struct offset_delete_request_topics *topics = arena_calloc(&ask->request.arena, MANY, sizeof *topics);
+    ask->delete_partition.partition_index = partition;
+    for (int32_t i = 0; i < MANY; i++)
+        topics[i] = (struct offset_delete_request_topics){.name = T(topic), .partitions = &ask->delete_partition, .partitions_count = 1};
+    ask->delete_offsets = (struct offset_delete_request){.group_id = T("g"), .topics = topics, .topics_count = MANY};
+    ask->request.in.offset_delete = &ask->delete_offsets;
+    send(&f, ask);
+    return ask;
+}
+
+/* Each of the one was once looked for among all of the other: minutes, in which nobody else is served. */
+START_TEST(offset_delete_looks_once_at_what_is_being_committed)
+{
+    f.is_auto = false;
+    struct ask *written = commit_often("g", MANY);
+    ck_assert(delete_often("t", 1)->is_done);
+    commit_all(&f);
+    ck_assert_int_eq(written->request.out.commit.topics[0].partitions[0].error_code, KAFKA_NONE);
+    ck_assert_int_eq(fetched(&f, "t", 0), MANY - 1);
+}
+END_TEST
+
+/* "topic1", "topic2", ... */
+static struct slice long_subscription(struct ask *ask)
+{
+    struct writer w;
+    writer_init(&w, 65536);
+    writer_i16(&w, 0);
+    writer_i32(&w, MANY);
+    for (int32_t i = 0; i < MANY; i++) {
+        struct slice name = arena_printf(&ask->request.arena, "topic%d", i);
+        writer_i16(&w, (int16_t)name.n);
+        writer_bytes(&w, name);
+    }
+    writer_i32(&w, -1);
+    struct slice subscription = arena_copy(&ask->request.arena, writer_slice(&w));
+    writer_deinit(&w);
+    return subscription;
+}
+
+START_TEST(offset_delete_looks_once_at_the_subscriptions)
+{
+    struct ask *ask = prepare_join(&f, (struct joiner){.version = 3});
+    ask->protocols[0].metadata = long_subscription(ask);
+    send(&f, ask);
+    pass_ms(&f, 3000);
+    ck_assert(ask->is_done);
+    struct ask *deleted = delete_often("other", 0);
+    ck_assert_int_eq(deleted->request.out.offset_delete.topics[MANY - 1].partitions[0].error_code, KAFKA_NONE);
+    deleted = delete_often("topic29999", 0);
+    ck_assert_int_eq(deleted->request.out.offset_delete.topics[0].partitions[0].error_code, KAFKA_GROUP_SUBSCRIBED_TO_TOPIC);
+}
+END_TEST
+
+/* Each record has the name of its group: this would be a gigabyte, for half a megabyte that was sent. */
+START_TEST(a_commit_that_no_log_takes_is_refused_while_it_is_small)
+{
+    static char group[32767];
+    memset(group, 'g', sizeof group - 1);
+    f.is_auto = false;
+    struct ask *ask = commit_often(group, MANY);
+    ck_assert(ask->is_done);
+    ck_assert_uint_eq(f.flight_count, 0);
+    ck_assert_int_eq(ask->request.out.commit.topics[0].partitions[MANY - 1].error_code, KAFKA_UNKNOWN_SERVER_ERROR);
+    ck_assert_ptr_null(find_group(&f, group));
+}
+END_TEST
+
+/* A thousand tombstones that have such a name are more than a log takes at a time. */
+START_TEST(a_group_with_a_long_name_can_be_deleted)
+{
+    static char group[32767];
+    memset(group, 'g', sizeof group - 1);
+    for (int32_t i = 0; i < 100; i++) commit(&f, (struct committer){.group = group, .partition = i, .offset = 1});
+    f.is_auto = false;
+    struct ask *ask = delete_group(&f, group);
+    for (size_t i = 0; i < f.flight_count; i++) ck_assert_uint_lt(f.flight[i]->bytes, 512 << 10);
+    commit_all(&f);
+    ck_assert_int_eq(ask->request.out.deleted, KAFKA_NONE);
+    ck_assert_ptr_null(find_group(&f, group));
+}
+END_TEST
+
 START_TEST(delete_group_checks_and_deletes_all)
 {
     ck_assert_int_eq(delete_group(&f, "g")->request.out.deleted, KAFKA_GROUP_ID_NOT_FOUND);
@@ -667,6 +778,10 @@ int main(void)
     tcase_add_test(tcase, offset_delete_checks_the_group_and_the_subscription);
     tcase_add_test(tcase, g_proto_garbage_for_a_subscription_only_keeps_its_own_offsets);
     tcase_add_test(tcase, offset_delete_counts_what_is_being_committed);
+    tcase_add_test(tcase, offset_delete_looks_once_at_what_is_being_committed);
+    tcase_add_test(tcase, offset_delete_looks_once_at_the_subscriptions);
+    tcase_add_test(tcase, a_commit_that_no_log_takes_is_refused_while_it_is_small);
+    tcase_add_test(tcase, a_group_with_a_long_name_can_be_deleted);
     tcase_add_test(tcase, delete_group_checks_and_deletes_all);
     tcase_add_test(tcase, a_large_group_is_deleted_in_several_appends);
     tcase_add_test(tcase, who_comes_while_a_group_is_deleted_waits_for_the_outcome);

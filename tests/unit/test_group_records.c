@@ -172,7 +172,19 @@ END_TEST
 
 /* ---- subscriptions ---- */
 
-static enum subscription_answer find(const char *hex, const char *topic) { return subscription_find(from_hex(hex), slice_str(topic)); }
+enum subscription_answer { SUBSCRIPTION_WITHOUT, SUBSCRIPTION_WITH, SUBSCRIPTION_MALFORMED };
+
+static enum subscription_answer find(const char *hex, const char *topic)
+{
+    bool is_named = false;
+    struct map topics;
+    map_init(&topics, 0);
+    map_put(&topics, slice_str(topic), &is_named);
+    bool is_well_formed = subscription_mark(from_hex(hex), &topics);
+    map_deinit(&topics);
+    if (!is_well_formed) return SUBSCRIPTION_MALFORMED;
+    return is_named ? SUBSCRIPTION_WITH : SUBSCRIPTION_WITHOUT;
+}
 
 START_TEST(g_proto_topics_of_a_subscription_are_found)
 {
