@@ -45,6 +45,13 @@ static void raise_start(struct plog *log, int64_t start)
     (void)epoch_cache_cut_end(&log->epochs, plog_end(log));
 }
 
+/* An empty file carries the offset at which an emptied log goes on. It is there before the others go: a directory keeps its order. */
+static enum err create_active(struct plog *log)
+{
+    struct env_file *file = NULL;
+    return plog_active(log)->size > 0 ? ERR_OK : plog_open_active(log, &file);
+}
+
 static void drop_front(struct plog *log, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) plog_queue_removal(log, log->segments[i], true);
@@ -110,6 +117,7 @@ uint32_t plog_delete_old_segments(struct plog *log, int64_t retention_ms, int64_
     bool takes_all = count + 1 == log->segment_count && plog_end(log) <= high_watermark &&
                      is_active_expendable(log, retention_ms, excess, now_ms) && plog_roll(log) == ERR_OK;
     count += takes_all;
+    if (count > 0 && create_active(log) != ERR_OK) count = 0;
     if (count > 0 && !log->is_failed) drop_front(log, count);
     plog_invariants(log);
     return count;

@@ -55,6 +55,14 @@ static enum err add_metadata(struct plog *log, struct file_set *set)
     return ERR_OK;
 }
 
+/* A flush that is under way may end later than its caller. */
+enum err plog_add_unsynced(struct plog *log, struct file_set *set)
+{
+    add_all(set, &log->unsynced);
+    add_all(set, &log->flushing);
+    return add_metadata(log, set);
+}
+
 bool plog_flush_begin(struct plog *log, struct file_set *set, struct plog_flush *flush)
 {
     if (log->is_failed || log->is_deleted || log->is_flushing || plog_is_busy(log)) return false;

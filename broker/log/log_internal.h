@@ -104,6 +104,8 @@ int64_t plog_segment_ms(const struct plog *log, const struct segment *segment);
 uint32_t plog_segment_at(const struct plog *log, int64_t offset);
 /* The directory and partition.metadata are there. */
 NODISCARD enum err plog_ensure_directory(struct plog *log);
+/* What no flush has covered: the directory, its name, partition.metadata. */
+NODISCARD enum err plog_add_unsynced(struct plog *log, struct file_set *set);
 /* The active segment's file, created when missing. */
 NODISCARD enum err plog_open_active(struct plog *log, struct env_file **file);
 /* Closes the active segment and begins the next; nothing happens when it is empty. */

@@ -132,11 +132,18 @@ static void on_truncation_committed(struct env_op *op, enum err err, int64_t now
     continue_truncation(CONTAINER_OF(op, struct plog, truncation_op), err, now_us);
 }
 
+/* The last step leaves nothing to a flush, of which there may be none: an emptied log claims its end at once. */
 static void commit_step(struct plog *log, enum truncation_step step, struct env_file *file)
 {
-    const char *directory = log->directory;
+    struct file_set set;
+    file_set_init(&set);
     log->truncation = step;
-    env_commit(log->shared->env, &log->truncation_op, &file, file != NULL, &directory, log->has_directory);
+    if (file) file_set_add_file(&set, file);
+    if (log->has_directory) file_set_add_directory(&set, log->directory);
+    enum err err = step == TRUNCATION_LAST ? plog_add_unsynced(log, &set) : ERR_OK;
+    if (err) plog_fail(log, err);
+    file_set_commit(&set, log->shared->env, &log->truncation_op);
+    file_set_deinit(&set);
 }
 
 static enum err write_limit(struct plog *log, int64_t limit, struct env_file **file)

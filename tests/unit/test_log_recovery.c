@@ -447,6 +447,57 @@ START_TEST(d_resurrect_a_crash_never_mixes_two_topics)
 }
 END_TEST
 
+/* ---- logs without records ---- */
+
+static void begin_empty(struct bench *bench, int outcome)
+{
+    bench_begin(bench, 7);
+    bench_start(bench);
+    bench_make_log_dir(bench);
+    bench_create(bench);
+    sim_disk_set_outcome(bench->node, (enum sim_disk_outcome)outcome);
+}
+
+/* No checkpoint has told of its start yet. */
+static void check_end_after_power_cut(struct bench *bench, int64_t end)
+{
+    const struct plog_claims claims = {.recovery_point = end, .high_watermark = end};
+    struct plog_recovery report;
+    sim_node_crash(bench->node, SIM_CRASH_POWER);
+    bench_start(bench);
+    ck_assert_int_eq(bench_open(bench, &claims, &report), ERR_OK);
+    ck_assert_int_eq(report.found, PLOG_WHOLE);
+    ck_assert_int_eq(plog_end(bench->log), end);
+    ck_assert(uuid_equal(plog_topic_id(bench->log), BENCH_TOPIC_ID));
+    bench_end(bench);
+}
+
+START_TEST(a_log_of_which_all_was_deleted_keeps_its_end)
+{
+    struct bench bench;
+    begin_empty(&bench, _i);
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(bench_append(&bench, &(struct batch_wish){.records = 10, .value_bytes = 100}), PLOG_APPENDED);
+    ck_assert(bench_flush(&bench));
+    ck_assert(plog_advance_start(bench.log, 50));
+    ck_assert_uint_gt(plog_delete_old_segments(bench.log, -1, -1, env_wall_ms(bench.env), 50), 0);
+    sim_run_for(bench.sim, SIM_SECOND);
+    check_end_after_power_cut(&bench, 50);
+}
+END_TEST
+
+START_TEST(a_log_that_starts_over_before_it_has_a_directory_keeps_its_end)
+{
+    struct bench bench;
+    struct bench_op wait = BENCH_OP;
+    begin_empty(&bench, _i);
+    plog_truncate_fully(bench.log, 50, &wait.op);
+    ck_assert(bench_wait(&bench, &wait));
+    ck_assert_int_eq(wait.err, ERR_OK);
+    check_end_after_power_cut(&bench, 50);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("log_recovery");
@@ -455,6 +506,8 @@ int main(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, a_crash_at_every_file_operation_loses_nothing_that_was_flushed, 0, SIM_DISK_OUTCOME_COUNT);
     tcase_add_loop_test(tcase, d_resurrect_a_crash_never_mixes_two_topics, 0, SIM_DISK_OUTCOME_COUNT);
+    tcase_add_loop_test(tcase, a_log_of_which_all_was_deleted_keeps_its_end, 0, SIM_DISK_OUTCOME_COUNT);
+    tcase_add_loop_test(tcase, a_log_that_starts_over_before_it_has_a_directory_keeps_its_end, 0, SIM_DISK_OUTCOME_COUNT);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
