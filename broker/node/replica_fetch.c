@@ -350,8 +350,10 @@ static bool commit_draft(struct draft *draft, bool is_full)
         fetch_session_clear(entry);
     bool is_included = is_full || draft->finding == FINDING_GIVEN || is_news(entry, &draft->result);
     if (is_included) {
-        entry->sent_watermark = draft->result.high_watermark;
-        entry->sent_log_start = draft->result.log_start_offset;
+        /* A follower that has to cut its log takes nothing else from the answer. */
+        bool is_taken = !draft->result.is_diverging;
+        entry->sent_watermark = is_taken ? draft->result.high_watermark : -1;
+        entry->sent_log_start = is_taken ? draft->result.log_start_offset : -1;
     }
     return is_included;
 }

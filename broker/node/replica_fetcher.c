@@ -325,14 +325,22 @@ static void on_error(struct replica *replica, const struct fetch_response_partit
     delay(replica);
 }
 
+/* Never beyond what is durable: a log of which all has gone claims by its start what it holds. */
+static void follow_start(struct replica *replica)
+{
+    const struct partition *p = &replica->partition;
+    int64_t start = min_i64(replica->fetch.leader_start, min_i64(p->high_watermark, partition_held_end(p)));
+    if (start > p->log_start && plog_advance_start(replica->log, start))
+        replica_feed_log(replica, PARTITION_TRIMMED, plog_start(replica->log));
+}
+
 static void learn_offsets(struct replica *replica, const struct fetch_response_partitions *part, int64_t now_us)
 {
     struct partition_event event = {
         .type = PARTITION_FETCHED, .now_us = now_us, .fetched = {.leader_high_watermark = part->high_watermark}};
     replica_feed(replica, &event);
-    int64_t start = min_i64(part->log_start_offset, replica->partition.high_watermark);
-    if (start > replica->partition.log_start && plog_advance_start(replica->log, start))
-        replica_feed_log(replica, PARTITION_TRIMMED, plog_start(replica->log));
+    replica->fetch.leader_start = part->log_start_offset;
+    follow_start(replica);
 }
 
 static void on_records(struct replica *replica, struct buf *frame, const struct fetch_response_partitions *part, int64_t now_us)
@@ -569,11 +577,13 @@ void replica_fetcher_assign(struct replica *replica)
         join_fetcher(replica, find_fetcher(replica->manager, p->leader_id));
     }
     replica->fetch.failures = 0;
+    replica->fetch.leader_start = 0;
     make_ready_or_busy(replica);
 }
 
 void replica_fetcher_on_durable(struct replica *replica)
 {
+    follow_start(replica);
     if (replica->fetch.fetcher && replica->fetch.state == REPLICA_FETCH_BUSY) make_ready_or_busy(replica);
 }
 

@@ -27,6 +27,7 @@ struct replica_fetch_view {
     struct list_node in_state; /* in the fetcher's list of the ready, or of the delayed */
     int32_t asked_leader_epoch;
     int64_t asked_offset;
+    int64_t leader_start;  /* where the leader's log starts, as it said in this epoch; 0: not said */
     uint64_t asked_serial; /* of the request that named it: answers to earlier ones are not meant for what it is now */
     int64_t delayed_until_us;
     uint32_t failures; /* in a row */

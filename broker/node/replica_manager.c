@@ -276,11 +276,14 @@ static void assign(struct replica *replica, const struct image_partition *now)
 {
     struct replica_manager *m = replica->manager;
     struct partition_member members[REPLICAS_MAX];
-    struct node_ids replicas = image_replicas(now), isr = image_isr(now);
+    struct node_ids replicas = image_replicas(now), isr = image_isr(now), elr = image_elr(now);
     ASSERT(replicas.count <= REPLICAS_MAX);
     for (uint32_t i = 0; i < replicas.count; i++) {
         const struct image_broker *broker = image_broker_get(m->image, replicas.ids[i]);
-        members[i] = (struct partition_member){replicas.ids[i], image_broker_is_active(broker), broker ? broker->epoch : -1};
+        members[i] = (struct partition_member){.id = replicas.ids[i],
+                                               .is_eligible = image_broker_is_active(broker),
+                                               .is_electable = node_ids_contain(elr, replicas.ids[i]),
+                                               .broker_epoch = broker ? broker->epoch : -1};
     }
     struct partition_event event = {
         .type = PARTITION_ASSIGNED,

@@ -17,8 +17,9 @@ static void retain(struct replica *replica)
     int64_t retention_ms = settings->is_deleted_by_age ? settings->retention_ms : -1;
     int64_t retention_bytes = settings->is_deleted_by_age ? settings->retention_bytes : -1;
     if (replica->manager->is_closing || replica->partition.role == PARTITION_OFFLINE || plog_is_busy(replica->log)) return;
-    (void)plog_delete_old_segments(replica->log, retention_ms, retention_bytes, env_wall_ms(replica->manager->env),
-                                   replica->partition.high_watermark);
+    /* What goes must be durable, too: without records the log claims by its start alone what it holds. */
+    int64_t limit = min_i64(replica->partition.high_watermark, partition_held_end(&replica->partition));
+    (void)plog_delete_old_segments(replica->log, retention_ms, retention_bytes, env_wall_ms(replica->manager->env), limit);
     tell_start(replica);
 }
 

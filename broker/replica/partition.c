@@ -74,8 +74,10 @@ int64_t partition_low_watermark(const struct partition *p, int64_t own_start)
 {
     ASSERT(own_start <= p->log_start);
     int64_t low = own_start;
-    for (size_t i = 0; i < p->replica_count; i++)
-        if (i != p->local && p->replicas[i].is_eligible) low = min_i64(low, p->replicas[i].log_start);
+    for (size_t i = 0; i < p->replica_count; i++) {
+        const struct partition_replica *replica = &p->replicas[i];
+        if (i != p->local && (replica->is_eligible || replica->is_electable)) low = min_i64(low, replica->log_start);
+    }
     return low;
 }
 
@@ -193,6 +195,8 @@ static bool may_join(const struct partition *p, size_t i)
     if (isr_has(p->isr, i) || i == p->local) return false;
     if (!replica->is_eligible || replica->is_ousted) return false;
     if (replica->fetched_epoch != replica->broker_epoch && !MUTANT("join_of_old_incarnation")) return false;
+    /* Once elected it would bring back what DeleteRecords has called deleted. */
+    if (replica->log_start < p->log_start) return false;
     /* Both: the watermark may still lie before the epoch's start, and a replica without the earlier epoch's end could then be
      * elected without it. */
     return replica->end_offset >= p->high_watermark && replica->end_offset >= p->epoch_start;
@@ -350,6 +354,7 @@ static void take_replicas(struct partition *p, const struct partition_assignment
                                                      .log_start = -1};
         replicas[i].is_ousted = old >= 0 && is_ousted(p, (size_t)old, member, a);
         replicas[i].is_eligible = member->is_eligible;
+        replicas[i].is_electable = member->is_electable;
         replicas[i].broker_epoch = member->broker_epoch;
         if (member->id == p->settings->local_id) p->local = i;
     }
@@ -441,6 +446,8 @@ static void on_trimmed(struct partition *p, const struct partition_event *event,
 {
     ASSERT(event->log.offset >= p->log_start && event->log.offset <= p->log_end);
     ASSERT_IMPLIES(p->role == PARTITION_LEADER, event->log.offset <= p->high_watermark);
+    /* Where all has gone the end is the start: a replica must not claim by it what no flush has covered. */
+    ASSERT(event->log.offset <= partition_held_end(p));
     p->log_start = event->log.offset;
     p->high_watermark = max_i64(p->high_watermark, p->log_start);
     p->durable_end = max_i64(p->durable_end, p->log_start);

@@ -27,6 +27,7 @@ struct partition_replica {
     int32_t id;
     bool is_eligible;        /* the broker is registered, unfenced and not shutting down: may join the ISR */
     bool is_ousted;          /* the controller took it out of the ISR though it is eligible: its disk failed, unless it fetches again */
+    bool is_electable;       /* as in struct partition_member */
     int64_t broker_epoch;    /* of that registration; -1: there is none */
     int64_t end_offset;      /* its log is durable up to here, as its last counted fetch said; ISR_OFFSET_UNKNOWN before */
     int64_t fetched_epoch;   /* broker epoch that came with that fetch (KIP-903) */
@@ -98,6 +99,7 @@ enum partition_event_type {
 struct partition_member {
     int32_t id;
     bool is_eligible;
+    bool is_electable; /* in the ELR: may lead without having fetched from anybody */
     int64_t broker_epoch;
 };
 struct partition_assignment {

@@ -166,6 +166,8 @@ static void assign(struct player *player, const struct words *words)
 {
     struct partition_member members[REPLICAS_MAX];
     int32_t replicas[REPLICAS_MAX], isr[REPLICAS_MAX], fenced[REPLICAS_MAX], restarted[REPLICAS_MAX], unregistered[REPLICAS_MAX];
+    int32_t elr[REPLICAS_MAX];
+    size_t elr_count = ids(words, "elr", elr);
     size_t fenced_count = ids(words, "fenced", fenced), restarted_count = ids(words, "restarted", restarted);
     size_t unregistered_count = ids(words, "unregistered", unregistered);
     struct partition_event event = {.type = PARTITION_ASSIGNED,
@@ -181,6 +183,7 @@ static void assign(struct player *player, const struct words *words)
         int64_t registered = holds(restarted, restarted_count, replicas[i]) ? 2 : 1;
         members[i] = (struct partition_member){.id = replicas[i],
                                                .is_eligible = is_registered && !holds(fenced, fenced_count, replicas[i]),
+                                               .is_electable = holds(elr, elr_count, replicas[i]),
                                                .broker_epoch = is_registered ? registered : -1};
     }
     step(player, event);
@@ -199,6 +202,7 @@ static void fetch_by(struct player *player, const struct words *words)
                                     .fetched_by = {.replica_id = (int32_t)parse(words->names[1]),
                                                    .broker_epoch = number(words, "incarnation", 1),
                                                    .offset = number(words, "offset", 0),
+                                                   .log_start = number(words, "start", 0),
                                                    .is_matching = !text(words, "diverging")}};
     step(player, event);
 }
@@ -243,6 +247,8 @@ static void ask(struct player *player, const struct words *words)
         say(player, "%lld\n", (long long)partition_cut_offset(p, number(words, "leader", 0), number(words, "own", 0)));
     else if (strcmp(what, "end-known") == 0)
         say(player, "%s\n", partition_is_end_known(p) ? "yes" : "no");
+    else if (strcmp(what, "low-watermark") == 0)
+        say(player, "%lld\n", (long long)partition_low_watermark(p, number(words, "own", p->log_start)));
     else if (strcmp(what, "offsets") == 0)
         say(player, "start %lld hw %lld durable %lld end %lld\n", (long long)p->log_start, (long long)p->high_watermark,
             (long long)p->durable_end, (long long)p->log_end);
