@@ -1,7 +1,9 @@
-/* The model admin: creates topics, deletes them, creates them again, and moves replicas: whatever it asks for there, nothing is lost. Every
- * request is repeated until its answer says that what it asks for is so; a deletion names the id, so that one that comes late cannot hit
- * the next topic of that name. */
+/* The model admin: creates topics, deletes them, creates them again, deletes records, and moves replicas: whatever it asks for there,
+ * nothing is lost. Every request is repeated until its answer says that what it asks for is so; a deletion names the id, so that one that
+ * comes late cannot hit the next topic of that name. */
 #include "tests/sim/client.h"
+
+#include "common/checked.h"
 
 #include <stdio.h>
 
@@ -127,6 +129,90 @@ static void maybe_move(struct client *client)
     if (!is_first && topic->is_created && !topic->is_deleted) move_replicas(client, topic);
 }
 
+/* ---- deleting records ---------------------------------------------------------------------------------------------- */
+
+static void on_trimmed(struct client_call *call, enum err err, const void *message, int64_t now_us)
+{
+    struct client *client = call->client;
+    struct workload *workload = client->workload;
+    struct history_partition *known = &workload->history.partitions[client->trimming];
+    const struct delete_records_response *response = message;
+    (void)now_us;
+    client_refresh(client);
+    known->trim_lingers |= err != ERR_OK;
+    if (err != ERR_OK || response->topics_count != 1 || response->topics[0].partitions_count != 1) return;
+    const struct delete_records_response_partitions *answer = &response->topics[0].partitions[0];
+    log_line(env_logger(client->env), LOG_DEBUG, "client", "deleting below %lld of partition %u: %s, low watermark %lld",
+             (long long)client->trim_offset, client->trimming, kafka_error_name(answer->error_code), (long long)answer->low_watermark);
+    if (answer->error_code != KAFKA_NONE || workload_topic_of(workload, client->trimming)->is_deleted) return;
+    if (answer->low_watermark < client->trim_offset || answer->low_watermark > known->trim_asked) {
+        verdict_fail(workload->verdict, "Q-TRIM", "partition %u: the low watermark is %lld after a deletion of what is below %lld",
+                     client->trimming, (long long)answer->low_watermark, (long long)client->trim_offset);
+    }
+    known->trim_done = client->trim_offset;
+}
+
+/* To the leader, which the tools ask for, too. */
+static void trim(struct client *client, uint32_t partition)
+{
+    const struct workload_topic *topic = workload_topic_of(client->workload, partition);
+    struct delete_records_request_partitions wanted = {.partition_index = (int32_t)(partition - topic->first),
+                                                       .offset = client->workload->history.partitions[partition].trim_asked};
+    struct delete_records_request_topics wanted_topic = {.name = slice_str(topic->name), .partitions = &wanted, .partitions_count = 1};
+    struct delete_records_request request;
+    codec_set_defaults(KMSG_DELETE_RECORDS_REQUEST, &request);
+    request.topics = &wanted_topic;
+    request.topics_count = 1;
+    request.timeout_ms = 1000;
+    client->trimming = partition;
+    client->trim_offset = wanted.offset;
+    client_send(&client->trim_call, client->partitions[partition].leader, API_DELETE_RECORDS, 2, &request, REQUEST_TIMEOUT_US);
+}
+
+static bool is_trimmed(const struct workload *workload, uint32_t partition)
+{
+    const struct history_partition *known = &workload->history.partitions[partition];
+    return known->trim_done == known->trim_asked || workload_topic_of(workload, partition)->is_deleted;
+}
+
+/* In turn, so that one that nobody can answer keeps no other waiting. */
+static void maybe_trim(struct client *client)
+{
+    const struct workload *workload = client->workload;
+    if (client_call_is_pending(&client->trim_call)) return;
+    for (uint32_t i = 1; i <= workload->partition_count; i++) {
+        uint32_t partition = (client->trimming + i) % workload->partition_count;
+        if (is_trimmed(workload, partition) || client->partitions[partition].leader < 0) continue;
+        trim(client, partition);
+        return;
+    }
+}
+
+/* From the log alone a broker must know each producer that may ask again for what it holds already: of those the last record stays that was
+ * acknowledged with all before it. Whoever waits for nothing may be forgotten, and begins as at first. */
+static int64_t trim_bound(const struct workload *workload, uint32_t partition)
+{
+    int64_t bound = workload->history.partitions[partition].count;
+    for (uint32_t i = 0; i < workload->client_count; i++) {
+        if (workload->clients[i]->producers[partition].batch_count > 0)
+            bound = min_i64(bound, history_settled(&workload->history, partition, i));
+    }
+    return bound;
+}
+
+bool workload_trim(struct workload *workload, uint32_t partition, struct prng *prng)
+{
+    struct history_partition *known = &workload->history.partitions[partition];
+    int64_t bound = trim_bound(workload, partition);
+    if (workload_topic_of(workload, partition)->is_deleted || bound <= known->trim_asked) return false;
+    known->trim_asked = prng_chance(prng, 1, 2) ? bound : prng_range(prng, known->trim_asked + 1, bound);
+    for (uint32_t i = 0; i < workload->client_count; i++) {
+        struct producer *producer = &workload->clients[i]->producers[partition];
+        if (producer->batch_count == 0) producer->has_acked = false;
+    }
+    return true;
+}
+
 /* ---- what comes next ----------------------------------------------------------------------------------------------- */
 
 /* The one of the same name before it is gone. */
@@ -153,7 +239,10 @@ bool admin_step(struct client *client)
         }
         is_busy |= t < workload->first_life_count && !topic->is_created;
     }
-    if (!is_busy) maybe_move(client);
+    if (!is_busy) {
+        maybe_move(client);
+        maybe_trim(client);
+    }
     return is_busy;
 }
 
@@ -162,6 +251,7 @@ void admin_init(struct client *client)
     client->create_call = (struct client_call){.client = client, .done = on_created};
     client->delete_call = (struct client_call){.client = client, .done = on_deleted};
     client->move_call = (struct client_call){.client = client, .done = on_moved};
+    client->trim_call = (struct client_call){.client = client, .done = on_trimmed};
 }
 
 bool admin_is_done(const struct workload *workload)
@@ -170,16 +260,29 @@ bool admin_is_done(const struct workload *workload)
         const struct workload_topic *topic = &workload->topics[t];
         if (topic->is_deleted ? !topic->is_gone : !topic->is_created) return false;
     }
+    for (uint32_t p = 0; p < workload->partition_count; p++) {
+        if (!is_trimmed(workload, p)) return false;
+    }
     return true;
 }
 
 /* ---- lives --------------------------------------------------------------------------------------------------------- */
 
+/* DeleteRecords knows no ids: a request that comes late would hit the next topic of that name. */
+static bool has_lingering_trim(const struct workload *workload, const struct workload_topic *topic)
+{
+    for (uint32_t p = topic->first; p < topic->first + (uint32_t)topic->partition_count; p++) {
+        const struct history_partition *known = &workload->history.partitions[p];
+        if (known->trim_lingers || known->trim_done < known->trim_asked) return true;
+    }
+    return false;
+}
+
 bool workload_recreate(struct workload *workload, uint32_t t)
 {
     struct workload_topic *topic = &workload->topics[t];
     if (!topic->is_created || topic->is_deleted || uuid_is_zero(topic->id)) return false;
-    if (workload->topic_count == WORKLOAD_TOPICS_MAX) return false;
+    if (workload->topic_count == WORKLOAD_TOPICS_MAX || has_lingering_trim(workload, topic)) return false;
     if (workload->partition_count + (uint32_t)topic->partition_count > WORKLOAD_PARTITIONS_MAX) return false;
     struct workload_topic *next = &workload->topics[workload->topic_count++];
     *next = *topic;

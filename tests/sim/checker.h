@@ -17,6 +17,8 @@
  *   Q-DUR       what a replica called durable before a crash is there after it
  *   L-TORN      no log is called damaged: power cuts and failing disks leave torn tails, and nothing rots here
  *   Q-ACK       nothing is acknowledged above the greatest high watermark
+ *   L-START     no log starts above what clients asked to be deleted
+ *   Q-TRIM      the leader's log does not start below what an answer called deleted
  *   L-MATCH     in the end all replicas hold the same bytes
  *
  * A node whose disk was wiped owes nothing until it has registered again and left every ISR and ELR: the promise allows for it
@@ -42,7 +44,7 @@ struct checker_replica {
     bool owes_nothing; /* its disk was wiped */
     enum partition_role role;
     int32_t leader_epoch;
-    int64_t log_end, durable_end, high_watermark;
+    int64_t log_start, log_end, durable_end, high_watermark;
 };
 struct checker_partition {
     bool is_known;     /* committed metadata has it */

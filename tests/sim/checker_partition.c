@@ -58,10 +58,10 @@ static void trace_state(const struct checker *checker, uint32_t partition, const
 static void trace_replica(const struct checker *checker, uint32_t partition, const struct replica_info *info)
 {
     if (!is_traced(partition)) return;
-    (void)fprintf(stderr, "%12.6f node %u %s of %d epoch %d: high watermark %lld, durable %lld, end %lld\n",
+    (void)fprintf(stderr, "%12.6f node %u %s of %d epoch %d: start %lld, high watermark %lld, durable %lld, end %lld\n",
                   (double)sim_now_us(checker->workload->sim) / SIM_SECOND, checker->current_node, partition_role_name(info->role),
-                  info->leader_id, info->leader_epoch, (long long)info->high_watermark, (long long)info->durable_end,
-                  (long long)info->log_end);
+                  info->leader_id, info->leader_epoch, (long long)info->log_start, (long long)info->high_watermark,
+                  (long long)info->durable_end, (long long)info->log_end);
 }
 
 /* ---- one partition against the committed state ---------------------------------------------------------------------- */
@@ -134,11 +134,27 @@ static void check_ends(struct checker *checker, uint32_t partition, const struct
                  (long long)info->durable_end, (long long)info->log_end);
 }
 
-/* Also when nobody counts on it any more: it may have been counted while it ran. */
+/* Between what was asked and what was answered nothing is promised. An office that has ended is nobody's leader. */
+static void check_start(struct checker *checker, uint32_t partition, const struct replica_info *info, const struct image_partition *state)
+{
+    const struct history_partition *known = &checker->workload->history.partitions[partition];
+    if (info->log_start > known->trim_asked) {
+        verdict_fail(checker->verdict, "L-START", "partition %u on node %u starts at %lld; records below %lld were to be deleted",
+                     partition, checker->current_node, (long long)info->log_start, (long long)known->trim_asked);
+    }
+    bool is_leader = info->role == PARTITION_LEADER && state && state->leader_epoch == info->leader_epoch;
+    if (is_leader && info->log_start < known->trim_done) {
+        verdict_fail(checker->verdict, "Q-TRIM", "partition %u: leader %u of epoch %d starts at %lld; what is below %lld was deleted",
+                     partition, checker->current_node, info->leader_epoch, (long long)info->log_start, (long long)known->trim_done);
+    }
+}
+
+/* Also when nobody counts on it any more: it may have been counted while it ran. What was to be deleted may go in any way. */
 static void check_restart(struct checker *checker, uint32_t partition, const struct checker_replica *before,
                           const struct replica_info *info)
 {
-    if (before->is_seen || !before->is_known || info->log_end >= before->durable_end) return;
+    bool is_owed = before->durable_end > checker->workload->history.partitions[partition].trim_asked;
+    if (before->is_seen || !before->is_known || info->log_end >= before->durable_end || !is_owed) return;
     verdict_fail(checker->verdict, "Q-DUR", "partition %u: node %u restarts with offsets below %lld; those below %lld were durable",
                  partition, checker->current_node, (long long)info->log_end, (long long)before->durable_end);
 }
@@ -181,11 +197,12 @@ static void look_at_replica(struct checker *checker, uint32_t partition, const s
     }
     struct checker_replica before = *replica;
     bool is_same = before.is_seen && before.role == info->role && before.leader_epoch == info->leader_epoch &&
-                   before.log_end == info->log_end && before.durable_end >= info->durable_end &&
+                   before.log_start == info->log_start && before.log_end == info->log_end && before.durable_end >= info->durable_end &&
                    before.high_watermark == info->high_watermark;
     if (is_same || info->role == PARTITION_OFFLINE) return;
     trace_replica(checker, partition, info);
     check_ends(checker, partition, info);
+    check_start(checker, partition, info, committed);
     check_restart(checker, partition, &before, info);
     /* After a restart a node calls less durable than is: what was durable once stays so until it is cut. */
     *replica = (struct checker_replica){.is_seen = true,
@@ -193,6 +210,7 @@ static void look_at_replica(struct checker *checker, uint32_t partition, const s
                                         .owes_nothing = still_owes_nothing(checker, partition, &before),
                                         .role = info->role,
                                         .leader_epoch = info->leader_epoch,
+                                        .log_start = info->log_start,
                                         .log_end = info->log_end,
                                         .durable_end = max_i64(info->durable_end, min_i64(before.durable_end, info->log_end)),
                                         .high_watermark = info->high_watermark};

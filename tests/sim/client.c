@@ -267,7 +267,7 @@ bool workload_final_read(struct workload *workload, int64_t timeout_us)
     if (!sim_wait(workload->sim, is_all_read, workload, timeout_us)) return false;
     for (uint32_t p = 0; p < workload->partition_count; p++) {
         if (workload_topic_of(workload, p)->is_deleted) continue;
-        history_check_final(&workload->history, p, client->consumers[p].values, client->consumers[p].count);
+        history_check_final(&workload->history, p, client->consumers[p].values, client->consumers[p].start, client->consumers[p].count);
     }
     return true;
 }

@@ -40,7 +40,7 @@ struct producer {
     struct list batches; /* not acknowledged, oldest first */
     uint32_t batch_count, next_number;
     int32_t next_sequence;
-    bool has_acked; /* ever */
+    bool has_acked; /* ever, and it was not deleted */
     struct env_timer timer;
 };
 struct consumer {
@@ -49,8 +49,9 @@ struct consumer {
     int64_t offset;
     struct client_call call;
     struct env_timer timer;
-    /* The final read: from 0 to the high watermark, into values. */
+    /* The final read: from the start to the high watermark, into values. */
     bool is_final, is_done;
+    int64_t start; /* of the log, as an answer said that we had asked below it */
     uint64_t *values;
     int64_t count, capacity;
 };
@@ -81,12 +82,14 @@ struct client {
     struct client_broker brokers[WORKLOAD_NODES_MAX];
     struct client_partition partitions[WORKLOAD_PARTITIONS_MAX];
     bool has_begun[WORKLOAD_TOPICS_MAX]; /* to produce and to consume */
-    struct client_call metadata_call, create_call, delete_call, move_call, producer_id_call;
+    struct client_call metadata_call, create_call, delete_call, move_call, trim_call, producer_id_call;
     int64_t move_at_us; /* the next reassignment */
     bool is_refresh_due, is_set_up;
     struct env_timer refresh_timer, setup_timer;
     uint32_t creating, deleting; /* the topic that the call is about */
-    int64_t producer_id;         /* -1: none yet */
+    uint32_t trimming;           /* the partition */
+    int64_t trim_offset;
+    int64_t producer_id; /* -1: none yet */
     int16_t producer_epoch;
     struct producer producers[WORKLOAD_PARTITIONS_MAX];
     struct consumer consumers[WORKLOAD_PARTITIONS_MAX];
@@ -100,7 +103,7 @@ static inline bool client_call_is_pending(const struct client_call *call) { retu
 void client_refresh(struct client *client);
 int64_t client_pause_us(struct client *client, int64_t mean_us);
 
-/* admin.c: topics come and go. Client 0 does it for all. */
+/* admin.c: topics come and go, records are deleted. Client 0 does it for all. */
 void admin_init(struct client *client);
 /* The next thing to do; false: nothing now. */
 bool admin_step(struct client *client);

@@ -136,7 +136,8 @@ static bool is_settled(void *context)
     struct cluster *cluster = context;
     const struct workload *workload = &cluster->workload;
     bool is_shared_out = !workload->groups || members_are_stable(workload);
-    return has_failed(cluster) || (workload_is_quiet(workload) && is_shared_out && cluster_is_converged(cluster));
+    bool is_quiet = workload_is_quiet(workload) && is_shared_out;
+    return has_failed(cluster) || (is_quiet && cluster_is_converged(cluster) && cluster_is_trimmed(cluster));
 }
 
 /* ---- phases -------------------------------------------------------------------------------------------------------- */

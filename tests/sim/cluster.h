@@ -33,6 +33,7 @@ enum fault {
     FAULT_VOTE,      /* plots: faults_plots.c */
     FAULT_AMNESIA,
     FAULT_DEPOSE,
+    FAULT_TRIM,  /* records are deleted */
     FAULT_USURP, /* with groups only */
     FAULT_COUNT
 };
@@ -113,6 +114,8 @@ void cluster_stop_node(struct cluster_node *node);
 const struct image *cluster_newest_image(struct cluster *cluster);
 /* All partitions have a leader and all their replicas in the ISR, on every node's view. */
 bool cluster_is_converged(struct cluster *cluster);
+/* All replicas of each partition begin where the last DeleteRecords wanted them to. All nodes must run. */
+bool cluster_is_trimmed(struct cluster *cluster);
 /* L-MATCH: the replicas of each partition hold the same bytes. All nodes must run, and the clients be quiet. */
 void cluster_check_logs(struct cluster *cluster);
 

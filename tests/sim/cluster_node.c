@@ -6,6 +6,7 @@
 #include "common/assert.h"
 #include "common/mem.h"
 #include "controller/node/controller_node.h"
+#include "proto/record_batch.h"
 #include "tests/sim/disk.h"
 
 #include <stdio.h>
@@ -263,6 +264,31 @@ bool cluster_is_converged(struct cluster *cluster)
     return true;
 }
 
+static bool is_topic_trimmed(struct cluster *cluster, const struct workload_topic *topic, const struct image_topic *found)
+{
+    for (int32_t i = 0; i < found->partition_count; i++) {
+        struct node_ids replicas = image_replicas(&found->partitions[i]);
+        int64_t wanted = cluster->workload.history.partitions[topic->first + (uint32_t)i].trim_asked;
+        for (uint32_t r = 0; r < replicas.count; r++) {
+            struct replica_info info;
+            const struct replica_manager *replica_manager = broker_node_replicas(cluster->nodes[replicas.ids[r]].broker);
+            if (!replica_manager_info(replica_manager, found->id, i, &info) || info.log_start != wanted) return false;
+        }
+    }
+    return true;
+}
+
+bool cluster_is_trimmed(struct cluster *cluster)
+{
+    const struct image *image = broker_node_image(cluster->nodes[cluster->workload.first_broker].broker);
+    for (uint32_t t = 0; t < cluster->workload.topic_count; t++) {
+        const struct workload_topic *topic = &cluster->workload.topics[t];
+        const struct image_topic *found = topic->is_deleted ? NULL : image_topic_by_id(image, topic->id);
+        if (found && !is_topic_trimmed(cluster, topic, found)) return false;
+    }
+    return true;
+}
+
 /* ---- the bytes of the logs ----------------------------------------------------------------------------------------- */
 
 struct log_bytes {
@@ -285,12 +311,27 @@ static void add_segment(void *context, const char *name, bool is_directory)
     ASSERT(found);
 }
 
+/* Segments go when all of their records were deleted: how far back the bytes reach differs. What counts begins with the batch at `start`.
+ */
+static void drop_deleted(struct bytes *bytes, int64_t start)
+{
+    struct record_batch batch;
+    size_t at = 0;
+    while (at < bytes->size && record_batch_parse(slice_make(bytes->p + at, bytes->size - at), &batch) == ERR_OK &&
+           record_batch_last_offset(&batch) < start)
+        at += record_batch_size(&batch);
+    bytes->size -= at;
+    if (at > 0) memmove(bytes->p, bytes->p + at, bytes->size);
+}
+
 static void read_log(struct cluster_node *node, const struct workload_topic *topic, int32_t partition, struct log_bytes *log)
 {
     *log = (struct log_bytes){.node = node};
     (void)snprintf(log->directory, sizeof log->directory, "%s/%s-%d", DATA, topic->name, partition);
     enum err err = env_list(node->broker_env, log->directory, add_segment, log);
     ASSERT(err == ERR_OK || err == ERR_NOT_FOUND);
+    int64_t start = node->cluster->workload.history.partitions[topic->first + (uint32_t)partition].trim_asked;
+    if (start > 0) drop_deleted(&log->bytes, start);
 }
 
 static void compare_logs(struct cluster *cluster, const struct workload_topic *topic, int32_t index, const struct image_partition *state)

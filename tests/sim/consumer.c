@@ -136,6 +136,23 @@ static void on_success(struct consumer *consumer, const struct fetch_response_pa
     schedule(consumer, consumer->is_final ? 0 : client->workload->think_us);
 }
 
+/* Records go only when their deletion was asked for. */
+static void on_out_of_range(struct consumer *consumer, int64_t log_start)
+{
+    struct workload *workload = consumer->client->workload;
+    int64_t asked = workload->history.partitions[consumer->partition].trim_asked;
+    if (log_start <= consumer->offset || log_start > asked) {
+        verdict_fail(
+            workload->verdict, "Q-RANGE",
+            "partition %u: offset %lld, readable before, is out of range: the log starts at %lld, and records below %lld were to go",
+            consumer->partition, (long long)consumer->offset, (long long)log_start, (long long)asked);
+        return;
+    }
+    consumer->offset = consumer->start = log_start;
+    while (consumer->is_final && consumer->count < log_start) keep(consumer, 0);
+    schedule(consumer, 0);
+}
+
 static void on_fetched(struct client_call *call, enum err err, const void *message, int64_t now_us)
 {
     struct consumer *consumer = CONTAINER_OF(call, struct consumer, call);
@@ -151,8 +168,7 @@ static void on_fetched(struct client_call *call, enum err err, const void *messa
         return;
     }
     if (answer && answer->error_code == KAFKA_OFFSET_OUT_OF_RANGE) {
-        verdict_fail(client->workload->verdict, "Q-RANGE", "partition %u: offset %lld, readable before, is out of range",
-                     consumer->partition, (long long)consumer->offset);
+        on_out_of_range(consumer, answer->log_start_offset);
         return;
     }
     log_line(env_logger(client->env), LOG_DEBUG, "consumer", "partition %u offset %lld: %s", consumer->partition,
@@ -177,7 +193,7 @@ void consumer_begin(struct consumer *consumer) { schedule(consumer, consumer->cl
 void consumer_begin_final(struct consumer *consumer)
 {
     consumer->is_final = true;
-    consumer->offset = 0;
+    consumer->offset = consumer->start = 0;
     channel_cancel(&consumer->call.call);
     schedule(consumer, 0);
 }

@@ -9,8 +9,9 @@
 
 const char *fault_name(enum fault fault)
 {
-    static const char *const names[] = {"kill", "power", "power-all", "stop",  "pause", "isolate",  "split", "cut",     "slow",   "stall",
-                                        "eio",  "full",  "clock",     "drift", "wipe",  "recreate", "vote",  "amnesia", "depose", "usurp"};
+    static const char *const names[] = {"kill", "power",    "power-all", "stop",    "pause",  "isolate", "split",
+                                        "cut",  "slow",     "stall",     "eio",     "full",   "clock",   "drift",
+                                        "wipe", "recreate", "vote",      "amnesia", "depose", "trim",    "usurp"};
     _Static_assert(sizeof names / sizeof *names == FAULT_COUNT, "a name for each");
     ASSERT((size_t)fault < FAULT_COUNT);
     return names[fault];
@@ -178,6 +179,9 @@ static bool inject(struct cluster *cluster, enum fault fault)
     case FAULT_AMNESIA: return plot_amnesia(cluster);
     case FAULT_DEPOSE: return plot_depose(node);
     case FAULT_USURP: return plot_usurp(node);
+    case FAULT_TRIM:
+        return workload_trim(&cluster->workload, (uint32_t)prng_below(&cluster->faults, cluster->workload.partition_count),
+                             &cluster->faults);
     case FAULT_COUNT: break;
     }
     UNREACHABLE();

@@ -76,40 +76,60 @@ void history_readable(struct history *history, uint32_t partition, int64_t end)
     if (end > p->readable_end) p->readable_end = end;
 }
 
-/* Each producer's records: each once, in order, without a gap. */
-static void check_sequences(struct history *history, uint32_t partition, const uint64_t *values, int64_t count)
+int64_t history_settled(const struct history *history, uint32_t partition, uint32_t client)
 {
-    uint32_t next[WORKLOAD_CLIENTS_MAX] = {0};
+    const struct history_producer *producer = &history->partitions[partition].producers[client];
+    int64_t last = 0;
+    for (uint32_t number = 0; number < producer->count && producer->offsets[number] >= 0; number++) last = producer->offsets[number];
+    return last;
+}
+
+/* Each producer's records: each once, in order, without a gap. Of the deleted ones some were told to nobody: so many may be missing. */
+static void check_sequences(struct history *history, uint32_t partition, const uint64_t *values, int64_t start, int64_t count)
+{
+    const uint64_t *told = history->partitions[partition].values;
+    uint32_t next[WORKLOAD_CLIENTS_MAX] = {0}, untold = 0;
     for (int64_t offset = 0; offset < count; offset++) {
-        uint32_t client = record_client(values[offset]), number = record_number(values[offset]);
-        if (number != next[client]) {
+        uint64_t value = offset < start ? told[offset] : values[offset];
+        if (value == 0) {
+            untold++;
+            continue;
+        }
+        uint32_t client = record_client(value), number = record_number(value);
+        if (number < next[client] || number - next[client] > untold) {
             verdict_fail(history->verdict, number < next[client] ? "I-DUP" : "I-GAP",
                          "partition %u offset %lld: record %u of client %u where %u is next", partition, (long long)offset, number, client,
                          next[client]);
             return;
         }
-        next[client]++;
+        untold -= number - next[client];
+        next[client] = number + 1;
     }
 }
 
-void history_check_final(struct history *history, uint32_t partition, const uint64_t *values, int64_t count)
+void history_check_final(struct history *history, uint32_t partition, const uint64_t *values, int64_t start, int64_t count)
 {
     struct history_partition *p = &history->partitions[partition];
     for (uint32_t client = 0; client < WORKLOAD_CLIENTS_MAX; client++) {
         const struct history_producer *producer = &p->producers[client];
         for (uint32_t number = 0; number < producer->count; number++) {
             int64_t offset = producer->offsets[number];
-            if (offset < 0 || (offset < count && values[offset] == record_value(client, partition, number))) continue;
+            if (offset < start || (offset < count && values[offset] == record_value(client, partition, number))) continue;
             verdict_fail(history->verdict, "Q-LOST",
                          "partition %u: record %u of client %u was acknowledged at offset %lld and is not there", partition, number, client,
                          (long long)offset);
             return;
         }
     }
-    for (int64_t offset = 0; offset < count; offset++) history_place(history, partition, offset, values[offset], "the final read");
+    if (start != p->trim_asked) {
+        verdict_fail(history->verdict, "Q-TRIM", "partition %u starts at %lld; the deletion of what is below %lld was asked for", partition,
+                     (long long)start, (long long)p->trim_asked);
+        return;
+    }
+    for (int64_t offset = start; offset < count; offset++) history_place(history, partition, offset, values[offset], "the final read");
     if (p->count > count) {
         verdict_fail(history->verdict, "Q-LOST", "partition %u ends at %lld; offset %lld was read or acknowledged", partition,
                      (long long)count, (long long)p->count - 1);
     }
-    check_sequences(history, partition, values, count);
+    check_sequences(history, partition, values, start, count);
 }

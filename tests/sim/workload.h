@@ -9,7 +9,8 @@
  *   I-GAP    the batch after an acknowledged one is never out of order
  *   I-DUP    no record at two offsets; the sequence of each producer without gap or change of order (final read)
  *   Q-LOST   every acknowledged record is there in the end, at the offset of its acknowledgement (final read)
- *   Q-RANGE  no offset that was once readable is ever out of range
+ *   Q-RANGE  no offset that was once readable is ever out of range, unless its deletion was asked for
+ *   Q-TRIM   what was deleted stays so, and nothing above it goes: in the end a partition starts where it was asked to
  *
  * Memory: a client's belongs to its node; the history is the test program's. */
 #ifndef SKIFF_TESTS_SIM_WORKLOAD_H
@@ -55,6 +56,9 @@ struct history_partition {
     uint64_t *values; /* by offset; 0: not seen */
     int64_t count, capacity;
     int64_t readable_end; /* the greatest high watermark that a consumer was told */
+    int64_t trim_asked;   /* the records below it were asked to be deleted ... */
+    int64_t trim_done;    /* ... and the answer was that those below this one are */
+    bool trim_lingers;    /* a request had no answer, and may come late */
     struct history_producer producers[WORKLOAD_CLIENTS_MAX];
 };
 struct history {
@@ -71,8 +75,10 @@ void history_deinit(struct history *history);
 void history_place(struct history *history, uint32_t partition, int64_t offset, uint64_t value, const char *told_by);
 void history_acked(struct history *history, uint64_t value, int64_t offset, int64_t now_us);
 void history_readable(struct history *history, uint32_t partition, int64_t end);
-/* The whole partition as it is in the end, from offset 0. */
-void history_check_final(struct history *history, uint32_t partition, const uint64_t *values, int64_t count);
+/* Where the last record is that was acknowledged with all before it; 0: there is none. */
+int64_t history_settled(const struct history *history, uint32_t partition, uint32_t client);
+/* The whole partition as it is in the end, by offset; it begins at `start`. */
+void history_check_final(struct history *history, uint32_t partition, const uint64_t *values, int64_t start, int64_t count);
 
 /* ---- workload ------------------------------------------------------------------------------------------------------ */
 
@@ -119,6 +125,8 @@ void workload_add_clients(struct workload *workload);
 bool workload_is_quiet(const struct workload *workload);
 /* Asks for the topic to be deleted and created again. False: not possible now. */
 bool workload_recreate(struct workload *workload, uint32_t topic);
+/* Asks for the records below some offset to be deleted. False: not possible now. */
+bool workload_trim(struct workload *workload, uint32_t partition, struct prng *prng);
 /* Committed metadata has a topic of that name and id. */
 void workload_learn(struct workload *workload, struct slice name, struct uuid id);
 const struct workload_topic *workload_topic_of(const struct workload *workload, uint32_t partition);
