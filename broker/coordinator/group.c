@@ -204,11 +204,12 @@ static void withdraw_votes(struct group *group, const struct group_member *membe
 }
 
 /* One block: the array, then the bytes. A name that comes twice counts once, in its first place. */
-struct member_protocol *protocols_copy(const struct join_group_request_protocols *protocols, int32_t count, uint32_t *out_count)
+struct member_protocol *protocols_copy(const struct group *group, const struct join_group_request_protocols *protocols, int32_t count,
+                                       uint32_t *out_count)
 {
     ASSERT(count >= 0);
     struct map seen;
-    map_init(&seen, (uint64_t)count);
+    map_init(&seen, group->members.seed);
     size_t bytes = (size_t)count * sizeof(struct member_protocol);
     for (int32_t i = 0; i < count; i++) bytes += protocols[i].name.n + protocols[i].metadata.n;
     struct member_protocol *copy = mem_alloc(bytes);
@@ -232,7 +233,7 @@ struct member_protocol *protocols_copy(const struct join_group_request_protocols
 bool group_has_protocols(const struct group_member *member, const struct join_group_request_protocols *protocols, int32_t count)
 {
     uint32_t n = 0;
-    struct member_protocol *other = protocols_copy(protocols, count, &n);
+    struct member_protocol *other = protocols_copy(member->group, protocols, count, &n);
     bool is_same = n == member->protocol_count;
     for (uint32_t i = 0; is_same && i < n; i++)
         is_same = slice_equal(other[i].name, member->protocols[i].name) && slice_equal(other[i].metadata, member->protocols[i].metadata);
@@ -280,7 +281,7 @@ struct group_member *group_add_member(struct group *group, const struct member_i
         .assignment = text_copy(SLICE_LITERAL("")),
         .session.kind = GROUP_TIMER_SESSION,
     };
-    member->protocols = protocols_copy(protocols, count, &member->protocol_count);
+    member->protocols = protocols_copy(group, protocols, count, &member->protocol_count);
     vote(group, member);
     map_put(&group->members, member->id, member);
     if (!slice_is_null(member->instance_id)) map_put(&group->instances, member->instance_id, member);

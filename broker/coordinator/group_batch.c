@@ -113,7 +113,7 @@ void batch_add_metadata(struct group_batch *batch, const struct sync_group_reque
 {
     struct group *group = batch->group;
     struct map by_member;
-    map_init(&by_member, (uint64_t)group->generation);
+    map_init(&by_member, group->members.seed);
     index_assignments(&by_member, assignments, count);
     struct group_metadata_value_members *members = mem_calloc(group_member_count(group), sizeof *members);
     int32_t n = 0;

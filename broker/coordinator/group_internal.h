@@ -124,7 +124,8 @@ struct group_member *group_add_member(struct group *group, const struct member_i
 void group_remove_member(struct group_shard *shard, struct group_member *member);
 /* Takes the new block over; the old one is the caller's. */
 void group_exchange_protocols(struct group_member *member, struct member_protocol *protocols, uint32_t count);
-struct member_protocol *protocols_copy(const struct join_group_request_protocols *protocols, int32_t count, uint32_t *out_count);
+struct member_protocol *protocols_copy(const struct group *group, const struct join_group_request_protocols *protocols, int32_t count,
+                                       uint32_t *out_count);
 /* The member goes on under another id, at the end of the members. */
 void group_rename_member(struct group_member *member, struct slice id);
 bool group_has_protocols(const struct group_member *member, const struct join_group_request_protocols *protocols, int32_t count);

@@ -97,7 +97,7 @@ static void give_id(const struct join *join, struct slice id)
 static struct member_protocol *swap_protocols(struct group_member *member, const struct join *join, uint32_t *old_count)
 {
     uint32_t count = 0;
-    struct member_protocol *copy = protocols_copy(join->in->protocols, join->in->protocols_count, &count);
+    struct member_protocol *copy = protocols_copy(member->group, join->in->protocols, join->in->protocols_count, &count);
     struct member_protocol *old = member->protocols;
     *old_count = member->protocol_count;
     group_exchange_protocols(member, copy, count);

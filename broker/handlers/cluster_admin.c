@@ -54,7 +54,7 @@ static void list_named(struct listing *listing, const struct list_partition_reas
     bool **asked = arena_calloc(&call->arena, (size_t)request->topics_count, sizeof(*asked));
     struct map seen; /* name -> bool[] */
     size_t count = 0;
-    map_init(&seen, 0);
+    map_init(&seen, image_seed(call_image(call)));
     for (int32_t t = 0; t < request->topics_count; t++) {
         const struct list_partition_reassignments_request_topics *from = &request->topics[t];
         const struct image_topic *topic = image_topic_by_name(call_image(call), from->name);
@@ -165,7 +165,7 @@ enum request_progress handle_describe_user_scram_credentials(struct call *call, 
     struct describe_user_scram_credentials_response response;
     int32_t count = request->users_count > 0 ? request->users_count : 0;
     struct map seen;
-    map_init(&seen, 0);
+    map_init(&seen, image_seed(call_image(call)));
     codec_set_defaults(KMSG_DESCRIBE_USER_SCRAM_CREDENTIALS_RESPONSE, &response);
     response.results = arena_calloc(&call->arena, (size_t)count, sizeof *response.results);
     for (int32_t i = 0; i < count; i++) {

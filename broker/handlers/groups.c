@@ -158,11 +158,11 @@ static void answer_delete(struct group_fan *fan)
 }
 
 /* Each name once: the second deletion would only say that the group is gone. */
-static size_t take_distinct(const struct delete_groups_request *request, struct slice *names)
+static size_t take_distinct(const struct call *call, const struct delete_groups_request *request, struct slice *names)
 {
     struct map seen;
     size_t count = 0;
-    map_init(&seen, 0);
+    map_init(&seen, image_seed(call_image(call)));
     for (int32_t i = 0; i < request->groups_names_count; i++) {
         struct slice name = request->groups_names[i];
         if (map_get(&seen, name)) continue;
@@ -178,7 +178,7 @@ enum request_progress handle_delete_groups(struct call *call, const void *messag
     const struct delete_groups_request *request = message;
     if (request->groups_names_count > GROUPS_PER_REQUEST_MAX) return group_fan_refuse(call, request->groups_names_count);
     struct slice *names = arena_calloc(&call->arena, (size_t)request->groups_names_count, sizeof *names);
-    size_t count = take_distinct(request, names);
+    size_t count = take_distinct(call, request, names);
     struct group_fan *fan = group_fan_create(call, count, answer_delete);
     for (size_t i = 0; i < count; i++) (void)group_fan_ask(fan, i, GROUP_DELETE, names[i]);
     return group_fan_send(fan);

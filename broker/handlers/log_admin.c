@@ -157,7 +157,7 @@ static struct wanted want_named(struct call *call, const struct describe_log_dir
 {
     struct wanted wanted = {.items = arena_calloc(&call->arena, (size_t)request->topics_count, sizeof *wanted.items)};
     struct map seen;
-    map_init(&seen, 0);
+    map_init(&seen, image_seed(call_image(call)));
     for (int32_t t = 0; t < request->topics_count; t++) {
         const struct describe_log_dirs_request_topics *asked = &request->topics[t];
         const struct image_topic *topic = image_topic_by_name(call_image(call), asked->topic);

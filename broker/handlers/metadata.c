@@ -107,7 +107,7 @@ static void add_wanted_topics(struct call *call, const struct metadata_request *
 {
     const struct image *image = call_image(call);
     struct map told;
-    map_init(&told, 0);
+    map_init(&told, image_seed(call_image(call)));
     response->topics = arena_calloc(&call->arena, (size_t)request->topics_count, sizeof *response->topics);
     for (int32_t i = 0; i < request->topics_count; i++) {
         const struct metadata_request_topics *wanted = &request->topics[i];

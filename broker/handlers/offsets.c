@@ -297,7 +297,7 @@ enum request_progress handle_offset_fetch(struct call *call, const void *message
     context->groups = is_single ? old_groups(call, request) : request->groups;
     context->known = arena_calloc(&call->arena, count, sizeof *context->known);
     fan->context = context;
-    map_init(&told, 0);
+    map_init(&told, image_seed(call_image(call)));
     for (size_t i = 0; i < count; i++) {
         bool wants_all = context->groups[i].topics_count < 0;
         if (wants_all && map_get(&told, context->groups[i].group_id)) continue;

@@ -80,7 +80,7 @@ void reassign_partitions(struct control *control, const struct alter_partition_r
     response->error_code = (int16_t)too_old.error;
     response->error_message = too_old.message;
     if (is_refused(too_old)) return;
-    map_init(&seen, 0);
+    map_init(&seen, image_seed(control->image));
     response->responses_count = request->topics_count;
     response->responses = arena_calloc(control->arena, (size_t)request->topics_count, sizeof *response->responses);
     for (int32_t t = 0; t < request->topics_count; t++) {
@@ -264,7 +264,7 @@ void elect_leaders(struct control *control, const struct elect_leaders_request *
         return;
     }
     struct map seen;
-    map_init(&seen, 0);
+    map_init(&seen, image_seed(control->image));
     response->replica_election_results_count = request->topic_partitions_count;
     response->replica_election_results =
         arena_calloc(control->arena, (size_t)request->topic_partitions_count, sizeof *response->replica_election_results);

@@ -43,25 +43,37 @@ struct refusal topic_check_name(struct control *control, struct slice name)
     return NOT_REFUSED;
 }
 
-static bool collides(struct slice a, const struct image_topic *topic)
+/* "a.b" and "a_b" would be one name in metrics. Only names with either character can collide, so most are never compared. */
+static bool may_collide(struct slice name) { return name.n > 0 && (memchr(name.p, '.', name.n) || memchr(name.p, '_', name.n)); }
+
+static struct slice metric_name(struct control *control, struct slice name)
 {
-    if (a.n != topic->name_size) return false;
-    for (size_t i = 0; i < a.n; i++) {
-        char x = (char)a.p[i], y = topic->name[i];
-        if ((x == '.' ? '_' : x) != (y == '.' ? '_' : y)) return false;
-    }
-    return true;
+    uint8_t *copy = arena_alloc(control->arena, name.n);
+    for (size_t i = 0; i < name.n; i++) copy[i] = name.p[i] == '.' ? '_' : name.p[i];
+    return slice_make(copy, name.n);
 }
 
-/* "a.b" and "a_b" would be one name in metrics. Only names with either character can collide, so most are never compared. */
-static struct refusal check_collision(struct control *control, struct slice name)
+/* Metric name -> the first topic that has it, if the request has a name that may collide: the topics are gone through once, however
+ * many it names. */
+static void note_metric_names(struct control *control, const struct create_topics_request *request, struct map *taken)
 {
-    if (!memchr(name.p, '.', name.n) && !memchr(name.p, '_', name.n)) return NOT_REFUSED;
-    struct image_topic *topic;
-    for (uint32_t at = 0; (topic = image_next_topic(control->image, &at));)
-        if (collides(name, topic))
-            return REFUSE(control, INVALID_TOPIC_EXCEPTION, "Topic '%.*s' collides with existing topic: %s", SLICE_ARG(name), topic->name);
-    return NOT_REFUSED;
+    int32_t i = 0;
+    struct image_topic *topic = NULL;
+    while (i < request->topics_count && !may_collide(request->topics[i].name)) i++;
+    if (i == request->topics_count) return;
+    for (uint32_t at = 0; (topic = image_next_topic(control->image, &at));) {
+        struct slice name = slice_make(topic->name, topic->name_size);
+        if (!may_collide(name)) continue;
+        struct slice key = metric_name(control, name);
+        if (!map_get(taken, key)) map_put(taken, key, topic);
+    }
+}
+
+static struct refusal check_collision(struct control *control, const struct map *taken, struct slice name)
+{
+    const struct image_topic *topic = may_collide(name) ? map_get(taken, metric_name(control, name)) : NULL;
+    if (!topic) return NOT_REFUSED;
+    return REFUSE(control, INVALID_TOPIC_EXCEPTION, "Topic '%.*s' collides with existing topic: %s", SLICE_ARG(name), topic->name);
 }
 
 /* Partitions that come or go count against the client's quota. */
@@ -205,14 +217,14 @@ static void describe(struct control *control, const struct create_topics_request
     }
 }
 
-static struct refusal create_one(struct control *control, struct placement *placement, const struct map *names,
+static struct refusal create_one(struct control *control, struct placement *placement, const struct map *names, const struct map *taken,
                                  const struct create_topics_request_topics *topic, struct create_topics_response_topics *result)
 {
     struct refusal refusal = check_once(control, names, topic->name);
     if (!is_refused(refusal)) refusal = topic_check_name(control, topic->name);
     if (!is_refused(refusal) && image_topic_by_name(control->image, topic->name))
         refusal = REFUSE(control, TOPIC_ALREADY_EXISTS, "Topic '%.*s' already exists.", SLICE_ARG(topic->name));
-    if (!is_refused(refusal)) refusal = check_collision(control, topic->name);
+    if (!is_refused(refusal)) refusal = check_collision(control, taken, topic->name);
     if (!is_refused(refusal)) refusal = config_check_new_topic(control, topic->configs, topic->configs_count);
     if (is_refused(refusal)) return refusal;
 
@@ -251,10 +263,12 @@ static int64_t partitions_of(const struct control *control, const struct create_
 void topic_create(struct control *control, const struct create_topics_request *request, struct create_topics_response *response)
 {
     struct placement placement;
-    struct map names;
-    map_init(&names, 0);
+    struct map names, taken;
+    map_init(&names, image_seed(control->image));
+    map_init(&taken, image_seed(control->image));
     placement_init(&placement, control->image, control->prng);
     for (int32_t i = 0; i < request->topics_count; i++) count_mention(&names, control->arena, request->topics[i].name);
+    note_metric_names(control, request, &taken);
     struct refusal too_large = check_total(control, partitions_of(control, request));
     response->topics_count = 0;
     response->topics = arena_calloc(control->arena, (size_t)request->topics_count, sizeof *response->topics);
@@ -263,7 +277,8 @@ void topic_create(struct control *control, const struct create_topics_request *r
         struct create_topics_response_topics *result = &response->topics[response->topics_count++];
         *result = (struct create_topics_response_topics){.name = request->topics[i].name, .num_partitions = -1, .replication_factor = -1};
         result->configs = arena_alloc(control->arena, 0);
-        struct refusal refusal = is_refused(too_large) ? too_large : create_one(control, &placement, &names, &request->topics[i], result);
+        struct refusal refusal =
+            is_refused(too_large) ? too_large : create_one(control, &placement, &names, &taken, &request->topics[i], result);
         result->error_code = (int16_t)refusal.error;
         result->error_message = refusal.message;
         if (is_refused(refusal) || request->validate_only) records_rollback(control->records);
@@ -271,6 +286,7 @@ void topic_create(struct control *control, const struct create_topics_request *r
     }
     placement_deinit(&placement);
     map_deinit(&names);
+    map_deinit(&taken);
 }
 
 /* ---- DeleteTopics ---------------------------------------------------------------------------------------------------- */
@@ -350,8 +366,8 @@ void topic_delete(struct control *control, int16_t version, const struct delete_
                   struct delete_topics_response *response)
 {
     struct deletion deletion = {.control = control};
-    map_init(&deletion.names, 0);
-    map_init(&deletion.ids, 0);
+    map_init(&deletion.names, image_seed(control->image));
+    map_init(&deletion.ids, image_seed(control->image));
     int32_t count;
     const struct delete_topics_request_topics *asked = asked_to_delete(control, version, request, &count);
     response->responses_count = 0;
@@ -421,7 +437,7 @@ void topic_create_partitions(struct control *control, const struct create_partit
 {
     struct placement placement;
     struct map names;
-    map_init(&names, 0);
+    map_init(&names, image_seed(control->image));
     placement_init(&placement, control->image, control->prng);
     for (int32_t i = 0; i < request->topics_count; i++) count_mention(&names, control->arena, request->topics[i].name);
     response->results_count = 0;

@@ -80,6 +80,27 @@ START_TEST(refuses_what_kafka_refuses)
 }
 END_TEST
 
+/* The topics are gone through once for all the names. */
+START_TEST(many_names_are_held_against_many_topics_at_once)
+{
+    enum { TOPICS = 300, ASKED = 20000 };
+    char name[32];
+    for (int i = 0; i < TOPICS; i++) {
+        (void)snprintf(name, sizeof name, "topic_%06d", i);
+        ck_assert_int_eq(meta_create_topic(&meta, name, 1, 1, 1), 0);
+    }
+    struct create_topics_request_topics *topics = arena_calloc(&meta.arena, ASKED, sizeof *topics);
+    for (int i = 0; i < ASKED; i++)
+        topics[i] = (struct create_topics_request_topics){.name = arena_printf(&meta.arena, "topic.%06d", i + TOPICS - 1),
+                                                          .replication_factor = -1};
+    struct create_topics_request request = {.topics = topics, .topics_count = ASKED};
+    struct create_topics_response response = {0};
+    topic_create(&meta.control, &request, &response);
+    ck_assert_int_eq(response.topics[0].error_code, KAFKA_INVALID_TOPIC_EXCEPTION);
+    ck_assert_int_eq(response.topics[1].error_code, KAFKA_INVALID_PARTITIONS);
+}
+END_TEST
+
 START_TEST(assignment_by_hand_is_checked)
 {
     int32_t good[] = {2, 0}, twice[] = {1, 1}, unknown[] = {0, 9}, one[] = {1};
@@ -475,6 +496,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, creates_with_defaults_and_says_what_it_made);
     tcase_add_test(tests, refuses_what_kafka_refuses);
+    tcase_add_test(tests, many_names_are_held_against_many_topics_at_once);
     tcase_add_test(tests, assignment_by_hand_is_checked);
     tcase_add_test(tests, wrong_config_creates_nothing);
     tcase_add_test(tests, topics_of_one_request_stand_or_fall_alone);
