@@ -39,9 +39,10 @@ struct checker_view {
 };
 
 struct checker_replica {
-    bool is_seen;      /* since the process started */
-    bool is_known;     /* ever */
-    bool owes_nothing; /* its disk was wiped */
+    bool is_seen;         /* since the process started */
+    bool is_known;        /* ever */
+    bool owes_nothing;    /* its disk was wiped */
+    int32_t moved_before; /* in this partition epoch: what it tells of earlier ones was deleted since */
     enum partition_role role;
     int32_t leader_epoch;
     int64_t log_start, log_end, durable_end, high_watermark;

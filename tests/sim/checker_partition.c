@@ -189,8 +189,9 @@ static void look_at_replica(struct checker *checker, uint32_t partition, const s
     struct checker_partition *p = &checker->partitions[partition];
     struct checker_replica *replica = &p->replicas[checker->current_node];
     const struct image_partition *committed = committed_state(checker, partition);
-    /* It was moved elsewhere and does not know that yet: a leader may still tell what everybody held before. */
-    if (committed && !node_ids_contain(image_replicas(committed), (int32_t)checker->current_node)) {
+    /* It was moved elsewhere, perhaps back since, and does not know that yet: a leader may still tell what everybody held before. */
+    bool is_moved = info->partition_epoch < replica->moved_before;
+    if (committed && (is_moved || !node_ids_contain(image_replicas(committed), (int32_t)checker->current_node))) {
         if (info->role == PARTITION_LEADER && info->high_watermark > p->watermark) p->watermark = info->high_watermark;
         check_candidates(checker, partition, committed);
         return;
@@ -208,6 +209,7 @@ static void look_at_replica(struct checker *checker, uint32_t partition, const s
     *replica = (struct checker_replica){.is_seen = true,
                                         .is_known = true,
                                         .owes_nothing = still_owes_nothing(checker, partition, &before),
+                                        .moved_before = before.moved_before,
                                         .role = info->role,
                                         .leader_epoch = info->leader_epoch,
                                         .log_start = info->log_start,
@@ -256,7 +258,7 @@ static void forget_moved(struct checker *checker, struct checker_partition *p, c
 {
     for (uint32_t n = 0; n < checker->node_count; n++) {
         if (node_ids_contain(image_replicas(state), (int32_t)n)) continue;
-        p->replicas[n] = (struct checker_replica){.owes_nothing = p->replicas[n].owes_nothing};
+        p->replicas[n] = (struct checker_replica){.owes_nothing = p->replicas[n].owes_nothing, .moved_before = state->partition_epoch + 1};
     }
 }
 
