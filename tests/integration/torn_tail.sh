@@ -8,11 +8,13 @@ command -v kcat >/dev/null || skip_all "kcat is not installed"
 numbers() { kcat -q -b "$bootstrap" -C -e -t torn -p 0 -f '%s\n'; }
 produce() { kcat -q -b "$bootstrap" -P -t torn -p 0 -X acks=all -X linger.ms=5; }
 segment_of() { ls "$work/cluster/$1/data/torn-0/"*.log | tail -n 1; }
+# The first batch may be of one record only: a whole one at the end would be no torn one.
+size_of_first_batch() { echo $((12 + $(od -An -j 8 -N 4 -t u4 --endian=big "$1"))); }
 append_tail() { # KIND FILE
   case $1 in
     garbage) head -c 777 /dev/urandom >>"$2" ;;
     zeros) head -c 4096 /dev/zero >>"$2" ;;
-    half-a-batch) head -c 100 "$2" >"$work/half" && cat "$work/half" >>"$2" ;;
+    half-a-batch) head -c $(($(size_of_first_batch "$2") / 2)) "$2" >"$work/half" && cat "$work/half" >>"$2" ;;
     a-header-only) head -c 61 "$2" >"$work/half" && cat "$work/half" >>"$2" ;;
   esac
 }
