@@ -25,7 +25,7 @@ CHECK_C += $(B)/tests/sim/programs/group_sim
 GROUP_MUTANTS := coordinator_without_lease removal_without_leader_epoch
 check-mutants-groups: ## planted bugs that only groups or quick moves of replicas bring to light: they must be found
 	$(MAKE) MODE=mutants CFLAGS=-DSKIFF_MUTANTS build/mutants/tests/sim/programs/group_sim
-	for m in $(GROUP_MUTANTS); do build/mutants/tests/sim/programs/group_sim --seeds 1-200 --mutant $$m || exit 1; done
+	for m in $(GROUP_MUTANTS); do build/mutants/tests/sim/programs/group_sim --seeds 1-1000 --mutant $$m || exit 1; done
 check-mutants: check-mutants-groups
 check-sim-groups: $(B)/tests/sim/programs/group_sim ## consumer groups under faults, 40 seeds
 	tests/run.sh $<
