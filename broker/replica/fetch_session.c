@@ -49,14 +49,14 @@ static void add_entry(struct fetch_session *session, const struct fetch_position
     entry->sent_watermark = entry->sent_log_start = -1;
     list_push_back(&session->entries, &entry->in_session);
     set_position(entry, position);
-    if (session->cache) map_put(&session->by_target, MAP_KEY(&entry->position.target), entry);
+    map_put(&session->by_target, MAP_KEY(&entry->position.target), entry);
     if (session->cache && !session->is_follower) session->cache->entry_count++;
 }
 
 static void remove_entry(struct fetch_entry *entry)
 {
     struct fetch_session *session = entry->session;
-    if (session->cache) map_remove(&session->by_target, MAP_KEY(&entry->position.target));
+    map_remove(&session->by_target, MAP_KEY(&entry->position.target));
     if (session->cache && !session->is_follower) session->cache->entry_count--;
     list_remove(&entry->in_session);
     if (list_is_linked(&entry->dirty)) list_remove(&entry->dirty);
@@ -66,7 +66,7 @@ static void remove_entry(struct fetch_entry *entry)
 
 static struct fetch_entry *find_entry(const struct fetch_session *session, const struct fetch_target *target)
 {
-    return session->cache ? map_get(&session->by_target, MAP_KEY(target)) : NULL;
+    return map_get(&session->by_target, MAP_KEY(target));
 }
 
 static void take_positions(struct fetch_session *session, const struct fetch_session_request *request)
@@ -87,10 +87,11 @@ static void take_positions(struct fetch_session *session, const struct fetch_ses
 
 /* ---- sessions ---- */
 
-static struct fetch_session *session_create(bool is_follower)
+static struct fetch_session *session_create(const struct fetch_session_cache *cache, bool is_follower)
 {
     struct fetch_session *session = mem_alloc(sizeof *session);
     session->is_follower = is_follower;
+    map_init(&session->by_target, cache->seed);
     list_init(&session->entries);
     list_init(&session->dirty);
     return session;
@@ -99,7 +100,7 @@ static struct fetch_session *session_create(bool is_follower)
 static void session_free(struct fetch_session *session)
 {
     while (!list_is_empty(&session->entries)) remove_entry(entry_in_session(list_first(&session->entries)));
-    if (session->cache) map_deinit(&session->by_target);
+    map_deinit(&session->by_target);
     mem_free(session);
 }
 
@@ -181,7 +182,6 @@ static void enter_cache(struct fetch_session_cache *cache, struct fetch_session 
     session->id = free_id(cache, request->random);
     session->epoch = 1;
     session->used_us = request->now_us;
-    map_init(&session->by_target, cache->seed);
     map_put(&cache->sessions, MAP_KEY(&session->id), session);
     list_push_back(&cache->by_use, &session->in_cache);
 }
@@ -191,7 +191,7 @@ static struct fetch_session *begin_full(struct fetch_session_cache *cache, const
 {
     struct fetch_session *old = find_session(cache, request->session_id, request->is_follower);
     if (old) end_session(old);
-    struct fetch_session *session = session_create(request->is_follower);
+    struct fetch_session *session = session_create(cache, request->is_follower);
     bool wants_session = request->has_sessions && request->session_epoch == FETCH_EPOCH_INITIAL;
     if (wants_session && has_room_for(cache, request) && make_room(cache, request->is_follower, request->now_us))
         enter_cache(cache, session, request);
@@ -202,8 +202,9 @@ static struct fetch_session *begin_full(struct fetch_session_cache *cache, const
 /* A consumer that is left with nothing gives up its session, and is told so. (A follower is soon given partitions again.) */
 static struct fetch_session *replace_by_none(struct fetch_session *session)
 {
+    const struct fetch_session_cache *cache = session->cache;
     end_session(session);
-    return session_create(false);
+    return session_create(cache, false);
 }
 
 struct fetch_session *fetch_session_begin(struct fetch_session_cache *cache, const struct fetch_session_request *request,

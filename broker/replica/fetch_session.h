@@ -60,7 +60,7 @@ struct fetch_session {
     int64_t used_us;
     struct list entries;
     struct list dirty;
-    struct map by_target; /* cached ones only */
+    struct map by_target;
     struct list_node in_cache;
     void *parked; /* the caller's request that waits on this session */
 };

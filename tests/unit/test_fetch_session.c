@@ -224,6 +224,20 @@ START_TEST(a_partition_named_twice_is_one_entry)
 }
 END_TEST
 
+/* Each entry that waits is looked at with each append: named 200,000 times, a partition took 46 ms for a record. */
+START_TEST(a_partition_named_twice_is_one_entry_without_a_session_too)
+{
+    struct fetch_position positions[2] = {at(0, 1), at(0, 2)};
+    enum kafka_error error = KAFKA_NONE;
+    struct fetch_session_request request = {.session_epoch = FETCH_EPOCH_FINAL, .positions = positions, .position_count = 2};
+    struct fetch_session *session = begin(request, &error);
+    ck_assert_int_eq(fetch_session_answer_id(session), FETCH_SESSION_NONE);
+    ck_assert_uint_eq(dirty_count(session), 1);
+    ck_assert_int_eq(first_dirty(session)->position.offset, 2);
+    fetch_session_destroy(session);
+}
+END_TEST
+
 /* Partitions that a client names need not exist: what is remembered of them has a bound. */
 START_TEST(sessions_remember_so_many_partitions_and_no_more)
 {
@@ -262,6 +276,7 @@ int main(void)
     tcase_add_test(tcase, without_a_slot_a_consumer_fetches_outside_sessions_and_a_follower_takes_one);
     tcase_add_test(tcase, a_full_fetch_that_names_a_session_ends_it);
     tcase_add_test(tcase, a_partition_named_twice_is_one_entry);
+    tcase_add_test(tcase, a_partition_named_twice_is_one_entry_without_a_session_too);
     tcase_add_test(tcase, sessions_remember_so_many_partitions_and_no_more);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
