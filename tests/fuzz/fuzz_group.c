@@ -265,12 +265,12 @@ static void finish(struct run *run)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct run run;
-    bool is_named = false;
-    struct map topics;
-    map_init(&topics, 0);
-    map_put(&topics, SLICE_LITERAL("t"), &is_named);
-    (void)!subscription_mark(slice_make(data, size), &topics);
-    map_deinit(&topics);
+    bool is_subscribed = false;
+    struct map subscribed;
+    map_init(&subscribed, 0);
+    map_put(&subscribed, SLICE_LITERAL("t"), &is_subscribed);
+    (void)!subscription_mark(slice_make(data, size), &subscribed);
+    map_deinit(&subscribed);
     run = (struct run){.input = reader_make(slice_make(data, size))};
     run.config = (struct group_config){
         .group_initial_rebalance_delay_ms = 100,
