@@ -207,8 +207,13 @@ int16_t group_delete(struct client *client, struct slice group)
 {
     struct delete_groups_request request = {.groups_names = &group, .groups_names_count = 1};
     struct group_question question = {API_DELETE_GROUPS, DELETE_VERSION, &request, take_deletion, NULL};
+    const struct describe_groups_response_groups *before = NULL;
     int32_t coordinator = -1;
-    return ask_coordinator(client, group, &question, &coordinator);
+    int16_t error = group_describe(client, group, &before, &coordinator);
+    if (error) return error;
+    error = ask_coordinator(client, group, &question, &coordinator);
+    /* A coordinator that moves says so of a deletion that was committed, too; the next one finds nothing to delete. */
+    return error == KAFKA_GROUP_ID_NOT_FOUND ? KAFKA_NONE : error;
 }
 
 static int16_t take_deleted_offsets(void *context, const void *response)
