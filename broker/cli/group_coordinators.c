@@ -124,8 +124,9 @@ int16_t group_describe(struct client *client, struct slice group, const struct d
     request.groups_count = 1;
     request.include_rebalance_reasons = true;
     int16_t error = ask_coordinator(client, group, &question, coordinator);
-    if (!error && slice_equal_str((*answer)->group_state, "Dead")) return KAFKA_GROUP_ID_NOT_FOUND;
-    return error;
+    if (error) return error;
+    ASSERT(*answer != NULL);
+    return slice_equal_str((*answer)->group_state, "Dead") ? KAFKA_GROUP_ID_NOT_FOUND : KAFKA_NONE;
 }
 
 static int16_t take_offsets(void *context, const void *response)
