@@ -214,7 +214,8 @@ int16_t group_delete(struct client *client, struct slice group)
     if (error) return error;
     error = ask_coordinator(client, group, &question, &coordinator);
     /* A coordinator that moves says so of a deletion that was committed, too; the next one finds nothing to delete. */
-    return error == KAFKA_GROUP_ID_NOT_FOUND ? KAFKA_NONE : error;
+    if (error == KAFKA_GROUP_ID_NOT_FOUND) return KAFKA_NONE;
+    return error;
 }
 
 static int16_t take_deleted_offsets(void *context, const void *response)
